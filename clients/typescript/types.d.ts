@@ -172,6 +172,8 @@ export interface Health {
   drift: ExternalChange | null;
   /** Consecutive failed checks. */
   failures: number;
+  /** The image that the machine has. It is null if it is not known, as after a lost answer. */
+  image: string | null;
   /** The time of the last heartbeat of the sandbox. */
   lastReportAt: Time | null;
   /** The reason, while checks fail. */

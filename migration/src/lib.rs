@@ -30,6 +30,7 @@ mod m20261130_000016_health_checks;
 mod m20261201_000017_sandbox_reports;
 mod m20261201_000018_restores;
 mod m20261201_000019_idle_stops;
+mod m20261201_000020_rollouts;
 mod migrator;
 mod run;
 

@@ -34,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261201_000017_sandbox_reports::Migration),
             Box::new(crate::m20261201_000018_restores::Migration),
             Box::new(crate::m20261201_000019_idle_stops::Migration),
+            Box::new(crate::m20261201_000020_rollouts::Migration),
         ]
     }
 

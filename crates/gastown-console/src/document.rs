@@ -27,10 +27,11 @@ fn hash(text: &str) -> String {
 }
 
 /// The pages in the navigation, with their addresses.
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("Overview", "/console"),
     ("Towns", "/console/towns"),
     ("Operations", "/console/operations"),
+    ("Rollout", "/console/rollout"),
     ("Orphans", "/console/orphans"),
     ("Events", "/console/events"),
 ];

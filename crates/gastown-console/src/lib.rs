@@ -47,6 +47,8 @@ pub fn router(access: Access, sources: Sources, stop: CancellationToken) -> Rout
         .route("/console/towns/{town}", get(pages::town))
         .route("/console/towns/{town}/{action}", post(pages::act))
         .route("/console/operations", get(pages::operations))
+        .route("/console/rollout", get(pages::rollout))
+        .route("/console/rollout/{order}", post(pages::order))
         .route("/console/orphans", get(pages::orphans))
         .route("/console/events", get(pages::events))
         .route("/console/live", get(live::stream))

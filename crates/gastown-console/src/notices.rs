@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{JobState, RegistryFigures};
-use gastown_domain::{Drift, HealthState, Recorded};
+use gastown_domain::{Drift, HealthState, Recorded, RolloutState};
 
 /// The time after which a due operation that no process drives shows that no worker runs.
 const LATE: Duration = Duration::from_secs(60);
@@ -38,7 +38,7 @@ pub(crate) struct Notice {
 /// Returns every reason, alarms first.
 pub(crate) fn notices(figures: &RegistryFigures, jobs: &[JobState]) -> Vec<Notice> {
     let notice = |severity, text: String, page| Notice { severity, text, page };
-    let mut all: Vec<_> = jobs.iter().filter_map(of_job).collect();
+    let mut all: Vec<_> = jobs.iter().filter_map(of_job).chain(of_rollout(figures)).collect();
     let health = |state| count(&figures.health, |known: &HealthState| *known == state);
     let drifted = count(&figures.drifted, |_: &Drift| true) + newer(&figures.drifted);
     for (severity, number, one, many, page) in [
@@ -84,6 +84,13 @@ pub(crate) fn notices(figures: &RegistryFigures, jobs: &[JobState]) -> Vec<Notic
     }
     all.sort_by_key(|notice| notice.severity != Severity::Alarm);
     all
+}
+
+fn of_rollout(figures: &RegistryFigures) -> Option<Notice> {
+    let is_paused = |state: &RolloutState| state.is_active() && !state.is_driven();
+    let text = "the rollout is paused".to_owned();
+    let notice = Notice { severity: Severity::Alarm, text, page: "/console/rollout" };
+    (count(&figures.rollouts, is_paused) > 0).then_some(notice)
 }
 
 fn of_job(state: &JobState) -> Option<Notice> {

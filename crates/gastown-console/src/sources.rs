@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gastown_domain::TownId;
-use gastown_domain::ports::{Clock, Figures, Operator, Orphans, Readiness, SingletonJobs, StoreError};
+use gastown_domain::ports::{Clock, Figures, Operator, Orphans, Readiness, Rollouts, SingletonJobs, StoreError};
 
 /// The ports of the console.
 pub struct Sources {
@@ -17,6 +17,8 @@ pub struct Sources {
     pub jobs: Arc<dyn SingletonJobs>,
     /// The orphan records.
     pub orphans: Arc<dyn Orphans>,
+    /// The rollouts. They are changed only if there are actions.
+    pub rollouts: Arc<dyn Rollouts>,
     /// The check of the database.
     pub readiness: Arc<dyn Readiness>,
     /// The queues for the provider's rate limits in this process.

@@ -164,6 +164,21 @@ pub struct RestartCount {
     pub window_started_at: DateTime<Utc>,
 }
 
+impl RestartCount {
+    /// Returns the counts with one restart more, which is the first of a window if the last one is over.
+    pub fn with_one_more(
+        restarts: u32,
+        window: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        limits: &HealthLimits,
+    ) -> Self {
+        match window.filter(|start| now < *start + limits.window) {
+            Some(window_started_at) => Self { restarts: restarts.saturating_add(1), window_started_at },
+            None => Self { restarts: 1, window_started_at: now },
+        }
+    }
+}
+
 /// Judges one observation at `now`, by the database's clock.
 pub fn judge_health(
     before: &Health,
@@ -309,6 +324,17 @@ mod tests {
         let seen = HealthObservation::Failed(HealthReason::NoAnswer);
         assert_eq!(judge_health(&failing, seen, at(599), &LIMITS).health.state, HealthState::Error);
         assert!(judge_health(&failing, seen, at(600), &LIMITS).restart.is_some());
+    }
+
+    #[test]
+    fn restarts_count_within_their_window() {
+        let next = |restarts, window, now| RestartCount::with_one_more(restarts, window, at(now), &LIMITS);
+        for (restarts, window, now, want) in
+            [(0, None, 5, (1, 5)), (2, Some(0), 599, (3, 0)), (3, Some(0), 600, (1, 600)), (3, Some(0), 5, (4, 0))]
+        {
+            let count = next(restarts, window.map(at), now);
+            assert_eq!((count.restarts, count.window_started_at), (want.0, at(want.1)));
+        }
     }
 
     #[test]

@@ -138,6 +138,13 @@ text_newtype!(
     parse_image
 );
 
+impl ImageRef {
+    /// Returns true if the image is named by its digest, so that its content never changes.
+    pub fn is_pinned(&self) -> bool {
+        self.as_str().contains("@sha256:")
+    }
+}
+
 fn parse_user_id(raw: &str) -> Result<String, Invalid> {
     const ALLOWED: &str = "printable characters without white space";
     bounded(raw, 255)?;

@@ -28,6 +28,7 @@ mod region;
 mod repo;
 mod rig;
 mod rigs_plan;
+mod rollout;
 #[cfg(any(test, feature = "mock"))]
 mod samples;
 mod sandbox_id;
@@ -66,6 +67,10 @@ pub use region::Region;
 pub use repo::{Branch, RepoUrl};
 pub use rig::{RefusedRig, Rig, RigStatus};
 pub use rigs_plan::{RigCall, SandboxRig, rigs_plan};
+pub use rollout::{
+    MaxUnavailable, Percent, Rollout, RolloutFacts, RolloutNumber, RolloutPass, RolloutState, RolloutStep, TouchCounts,
+    TouchOutcome, TownImage, image_of_town, next_rollout_step,
+};
 pub use sandbox_id::SandboxId;
 pub use sandbox_report::{Heartbeat, SandboxReport};
 pub use size::{CpuKind, Gigabytes, Guest};

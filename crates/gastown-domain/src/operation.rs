@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    Failure, OperationId, OperationKind, Phase, Recorded, Region, StepName, TownId, UnconfirmedCreate, UserId, VolumeId,
+    Failure, ImageRef, OperationId, OperationKind, Phase, Recorded, Region, StepName, TownId, UnconfirmedCreate,
+    UserId, VolumeId,
 };
 
 /// The reconciler's memory between steps, which cannot be observed. The JSON column `progress`.
@@ -59,6 +60,15 @@ pub struct Progress {
     /// The expiry of the last token that a machine of this operation got, or was to get.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_expires_at: Option<DateTime<Utc>>,
+    /// The image that a machine of this operation got, or was to get.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRef>,
+    /// True once the provider has confirmed that the machine has the image.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub image_confirmed: bool,
+    /// The rollout that requested this restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<i64>,
     /// The last steps that were begun, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<BegunStep>,
@@ -124,7 +134,18 @@ impl Progress {
     /// Returns the progress for an operation that replaces another one. It tells which resources may exist, and no more.
     #[must_use]
     pub fn for_replacement(self) -> Self {
-        Self { idle_since: None, by_owner: false, ..self.without_steps() }
+        Self { idle_since: None, by_owner: false, rollout: None, ..self.without_steps() }
+    }
+
+    /// Returns true if this operation gave a machine an image, or may have. The intent of the first call may lack the image.
+    pub fn may_have_given_image(&self) -> bool {
+        let gives = [StepName::CreateMachine, StepName::UpdateMachine].map(StepName::as_str);
+        self.image.is_some() || self.steps.iter().any(|begun| gives.contains(&begun.step.as_str()))
+    }
+
+    /// Returns the image of the machine, if this operation gave it one and the provider has confirmed it.
+    pub fn known_image(&self) -> Option<&ImageRef> {
+        self.image.as_ref().filter(|_| self.image_confirmed)
     }
 
     /// Returns the progress without the expiries of unconfirmed creates. The next observation sets them again.

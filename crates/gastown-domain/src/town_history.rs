@@ -51,7 +51,7 @@ text_enum! {
         Start = "start",
         /// A stop.
         Stop = "stop",
-        /// A restart, which the health monitor requests, or the owner by starting a town whose idle stop had begun.
+        /// A restart, which the health monitor or a rollout requests, or the owner by starting a town whose idle stop had begun.
         Restart = "restart",
         /// A restore of the data on a new volume.
         Restore = "restore",

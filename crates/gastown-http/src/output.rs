@@ -437,6 +437,8 @@ struct HealthView {
     last_report_at: Option<Moment>,
     /// The report of the sandbox in that heartbeat.
     report: SandboxReportView,
+    /// The image that the machine has. It is null if it is not known, as after a lost answer.
+    image: Option<String>,
     /// The time of the last comparison with Fly.
     checked_at: Option<Moment>,
     /// True after damage that a start does not repair.
@@ -455,6 +457,7 @@ impl From<TownHealth> for HealthView {
             reason: health.reason.map(HealthReasonView::from),
             last_report_at: health.last_report_at.map(Moment),
             report: health.report.into(),
+            image: health.image.as_ref().map(ToString::to_string),
             checked_at: health.checked_at.map(Moment),
             degraded: health.drift.as_ref().and_then(|(drift, _)| drift.known()).is_some_and(degrades),
             drift: health.drift.map(DriftView::from),

@@ -70,6 +70,8 @@ const HEALTH: Label = Label { name: "state", max_values: 6 };
 const CHECK_RESULT: Label = Label { name: "result", max_values: 3 };
 const DRIFT: Label = Label { name: "drift", max_values: 8 };
 const JOB: Label = Label { name: "job", max_values: 8 };
+const IMAGE: Label = Label { name: "image", max_values: 4 };
+const ROLLOUT_STATE: Label = Label { name: "state", max_values: 7 };
 const POOL: Label = Label { name: "pool", max_values: 2 };
 const POOL_STATE: Label = Label { name: "state", max_values: 2 };
 const PRIORITY: Label = Label { name: "priority", max_values: 2 };
@@ -131,6 +133,10 @@ metrics! {
         "Stops of idle towns that were requested.";
     TOWNS_BY_HEALTH = "gastown_towns_by_health", Kind::Gauge, [HEALTH],
         "Running towns by the state of their health, without those that were never checked.";
+    TOWNS_BY_IMAGE = "gastown_towns_by_image", Kind::Gauge, [IMAGE],
+        "Live towns by the image of their machine, compared with that of the newest rollout.";
+    ROLLOUTS = "gastown_rollouts", Kind::Gauge, [ROLLOUT_STATE],
+        "Rollouts that have not ended, by state.";
     HEALTH_OLDEST = "gastown_health_check_oldest_seconds", Kind::Gauge, [],
         "The time for which the longest due health check waits.";
     TOWNS = "gastown_towns", Kind::Gauge, [STATUS],
@@ -182,7 +188,7 @@ mod tests {
     use std::collections::HashSet;
 
     use gastown_domain::ports::{OperationOutcome, ProviderCallResult, Shed, SingletonJob, StepResult};
-    use gastown_domain::{Drift, HealthState, OperationKind, StepName, TownStatus};
+    use gastown_domain::{Drift, HealthState, OperationKind, RolloutState, StepName, TownImage, TownStatus};
 
     use super::*;
 
@@ -211,6 +217,8 @@ mod tests {
             (HEALTH, HealthState::ALL.len() + 1),
             (DRIFT, Drift::ALL.len() + 1),
             (JOB, SingletonJob::ALL.len()),
+            (IMAGE, TownImage::ALL.len() + 1),
+            (ROLLOUT_STATE, RolloutState::ALL.len() + 1),
         ] {
             assert!(values <= label.max_values, "{}: {values}", label.name);
         }

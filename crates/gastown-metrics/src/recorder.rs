@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gastown_domain::ports::{Measurement, Metrics, RegistryFigures, SingletonJob};
-use gastown_domain::{Drift, HealthState, OperationKind, TownStatus};
+use gastown_domain::{Drift, HealthState, OperationKind, RolloutState, TownImage, TownStatus};
 use metrics::{Counter, Gauge, Histogram, Key, Level, Metadata, Recorder as _, SharedString};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_process::Collector;
@@ -93,6 +93,8 @@ impl PrometheusMetrics {
         self.set_each(&catalogue::TOWNS, &figures.towns, &TownStatus::ALL, TownStatus::as_str);
         self.set_each(&catalogue::TOWNS_DRIFTED, &figures.drifted, &Drift::ALL, Drift::as_str);
         self.set_each(&catalogue::TOWNS_BY_HEALTH, &figures.health, &HealthState::ALL, HealthState::as_str);
+        self.set_each(&catalogue::TOWNS_BY_IMAGE, &figures.images, &TownImage::ALL, TownImage::as_str);
+        self.set_each(&catalogue::ROLLOUTS, &figures.rollouts, &RolloutState::ALL, RolloutState::as_str);
         self.gauge(&catalogue::HEALTH_OLDEST, []).set(figures.oldest_check.as_secs_f64());
         self.set_each(&catalogue::OPERATIONS, &figures.operations, &OperationKind::ALL, OperationKind::as_str);
         for job in SingletonJob::ALL {

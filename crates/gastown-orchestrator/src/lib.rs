@@ -7,6 +7,7 @@
 //! Start with [`TownService`], which takes requests (`service/`). [`Reconciler`] executes them (`reconcile/`). [`Workers`]
 //! finds what other processes left unfinished. [`DriftDetector`] and [`OrphanSweeper`] compare rows with the provider.
 //! [`HealthMonitor`] asks running sandboxes, and [`HeartbeatWriter`] writes what they report. [`IdleStopper`] stops unused towns.
+//! [`RolloutDriver`] brings a new image to running towns.
 
 mod completion_notifier;
 mod drift;
@@ -22,6 +23,7 @@ mod ports;
 mod reconcile;
 mod retention;
 mod rigs;
+mod rollout;
 mod sandbox_calls;
 mod service;
 mod settings;
@@ -39,10 +41,11 @@ pub use orphans::{FoundOrphan, Grace, OrphanReport, OrphanSweeper, Removal, Surv
 pub use ports::{Env, OrphanPorts, Ports, Provider, Secrets, Store};
 pub use reconcile::{ReconcileReport, Reconciler};
 pub use retention::{Retention, RetentionPorts, RetentionReport};
+pub use rollout::{RolloutDriver, RolloutPassReport};
 pub use service::RestartSync;
 pub use settings::{
     Delays, DriftPolicy, IdlePolicy, InvalidPolicy, Limits, MachineTemplate, MonitorPolicy, OrphanPolicy, Policy,
-    RetentionPolicy, SandboxEnv, Settings, Timeouts, ValidPolicy,
+    RetentionPolicy, RolloutPolicy, SandboxEnv, Settings, Timeouts, ValidPolicy,
 };
 pub use town_service::TownService;
 pub use watch::WatchHub;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gastown_domain::UserId;
 use gastown_domain::ports::{
     Apps, Clock, DriftChecks, HealthChecks, Ids, Inventory, Jitter, Machines, Metrics, Operations, Orphans, Registry,
-    Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
+    Rigs, Rollouts, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
 };
 
 /// The registry's ports.
@@ -27,6 +27,8 @@ pub struct Store {
     pub orphans: Arc<dyn Orphans>,
     /// Leader leases of the singleton jobs.
     pub jobs: Arc<dyn SingletonJobs>,
+    /// Rollouts of images.
+    pub rollouts: Arc<dyn Rollouts>,
 }
 
 /// The ports to the provider and to the sandboxes on it.

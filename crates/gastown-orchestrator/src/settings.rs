@@ -68,6 +68,8 @@ pub struct Policy {
     pub orphans: OrphanPolicy,
     /// The removal of old history.
     pub retention: RetentionPolicy,
+    /// The rollouts of images.
+    pub rollout: RolloutPolicy,
 }
 
 /// Time limits.
@@ -218,6 +220,16 @@ pub struct RetentionPolicy {
     pub tombstones: Duration,
 }
 
+/// The rollouts of images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutPolicy {
+    /// The period of the passes.
+    pub every: Duration,
+    /// The time within which a restarted town that becomes unhealthy has failed, and after which a rollout ends. Longer than the
+    /// monitor needs to find a town unhealthy.
+    pub soak: Duration,
+}
+
 /// A policy whose rules hold. Dereferences to [`Policy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidPolicy(Policy);
@@ -267,6 +279,7 @@ impl Policy {
             idle: IdlePolicy::production(),
             orphans: OrphanPolicy::production(),
             retention: RetentionPolicy::production(),
+            rollout: RolloutPolicy::production(),
         }
     }
 
@@ -389,6 +402,12 @@ impl RetentionPolicy {
     }
 }
 
+impl RolloutPolicy {
+    const fn production() -> Self {
+        Self { every: Duration::from_secs(10), soak: Duration::from_secs(720) }
+    }
+}
+
 /// Implements `Default` as the values for production.
 macro_rules! production_is_the_default {
     ($($group:ident),+) => {
@@ -409,7 +428,8 @@ production_is_the_default!(
     MonitorPolicy,
     IdlePolicy,
     OrphanPolicy,
-    RetentionPolicy
+    RetentionPolicy,
+    RolloutPolicy
 );
 
 impl Default for ValidPolicy {

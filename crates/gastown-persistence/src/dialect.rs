@@ -44,6 +44,16 @@ pub(crate) async fn serialize_creates_of(owner: &UserId, tx: &impl ConnectionTra
     Ok(())
 }
 
+/// Waits until no other transaction starts a rollout.
+pub(crate) async fn serialize_rollouts(tx: &impl ConnectionTrait) -> Result<(), DbErr> {
+    let backend = tx.get_database_backend();
+    if backend == DbBackend::Postgres {
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended('gastown rollouts', 0))";
+        tx.execute_raw(Statement::from_string(backend, sql)).await?;
+    }
+    Ok(())
+}
+
 /// Returns the time of the database, the only clock that leases are compared with.
 ///
 /// On Postgres it is the time of the statement in microseconds, because the transaction may have waited for a lock. On

@@ -22,6 +22,9 @@ pub(crate) const MONITOR: &str = "monitor";
 /// The actor of idle stops.
 const IDLE: &str = EventActor::Idle.as_str();
 
+/// The actor of restarts that a rollout requests, and of changes of a rollout that no operator made.
+pub(crate) const ROLLOUT: &str = "rollout";
+
 /// The outcome of an accepted request.
 pub(crate) const ACCEPTED: &str = "accepted";
 
@@ -149,12 +152,11 @@ impl<'a> Event<'a> {
 
 /// Returns the actor of an operation. No user requests an idle stop, nor most restarts.
 fn actor_of(operation: &RecordedOperation) -> &str {
-    if operation.kind.known() == Some(OperationKind::Restart) && !operation.progress.by_owner {
-        MONITOR
-    } else if operation.is_idle_stop() {
-        IDLE
-    } else {
-        operation.requested_by.as_str()
+    match operation.kind.known() {
+        Some(OperationKind::Restart) if operation.progress.rollout.is_some() => ROLLOUT,
+        Some(OperationKind::Restart) if !operation.progress.by_owner => MONITOR,
+        _ if operation.is_idle_stop() => IDLE,
+        _ => operation.requested_by.as_str(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gastown_domain::TownStatus;
 use gastown_domain::ports::{FigureLimits, Figures, RegistryFigures, SingletonJob, StoreError};
+use gastown_domain::{TownImage, TownStatus};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, SelectStatement, UnionType};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, DbBackend, DbErr, EntityTrait, QueryFilter as _, QueryResult,
@@ -13,7 +13,7 @@ use sea_orm::{
 
 use crate::claims::{is_due, is_free, is_known};
 use crate::entity::{
-    gastown_operations as operations, gastown_orphans as orphans, gastown_passes as jobs,
+    gastown_operations as operations, gastown_orphans as orphans, gastown_passes as jobs, gastown_rollouts as rollouts,
     gastown_town_health as health, gastown_towns as towns,
 };
 use crate::error::store_error;
@@ -73,10 +73,31 @@ fn query(backend: DbBackend, limits: FigureLimits) -> SelectStatement {
         counted("newer", due().filter(is_known().not())),
         counted("orphans", orphans::Entity::find()),
         counted("expiring_tokens", expiring),
+        images(live().left_join(health::Entity)),
+        counted_by(
+            "rollout",
+            rollouts::Entity::find().filter(rollouts::Column::EndedAt.is_null()),
+            rollouts::Column::State,
+        ),
     ] {
         all.union(UnionType::All, other);
     }
     all
+}
+
+/// Counts towns by their image, compared with that of the newest rollout.
+fn images(towns: Select<towns::Entity>) -> SelectStatement {
+    let newest = "(SELECT r.image FROM gastown_rollouts r ORDER BY r.number DESC LIMIT 1)";
+    let image = format!(
+        "CASE WHEN gastown_town_health.image IS NULL THEN '{unknown}' \
+         WHEN gastown_town_health.image = {newest} THEN '{newest_rollout}' ELSE '{another}' END",
+        unknown = TownImage::Unknown.as_str(),
+        newest_rollout = TownImage::Newest.as_str(),
+        another = TownImage::Another.as_str(),
+    );
+    let mut select = labelled("image", towns, Expr::cust(image.clone()), count());
+    select.add_group_by([Expr::cust(image)]);
+    select
 }
 
 /// Counts the rows for each value of a column.
@@ -118,6 +139,8 @@ fn add(figures: &mut RegistryFigures, row: &QueryResult) -> Result<(), DbErr> {
         "stuck" => figures.stuck = value,
         "newer" => figures.left_to_newer = value,
         "orphans" => figures.orphans = value,
+        "image" => figures.images.push((label.parse().ok(), value)),
+        "rollout" => figures.rollouts.push((label.parse().ok(), value)),
         "expiring_tokens" => figures.expiring_tokens = value,
         other => return Err(DbErr::Custom(format!("figure {other} is not read"))),
     }

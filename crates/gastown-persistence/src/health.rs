@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::{Drift, RefusedRig, TownId};
+use gastown_domain::{Drift, Progress, RefusedRig, TownId};
 use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryTrait as _, Set};
 use serde_json::json;
@@ -53,35 +53,34 @@ pub(crate) enum IdleStopEffect {
 
 /// The effects of an operation on the health of its town.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Effects {
+pub(crate) struct Effects<'a> {
     pub(crate) drift: DriftEffect,
     pub(crate) idle_stop: IdleStopEffect,
-    /// The expiry of the token that the operation gave to the machine.
-    pub(crate) token_expires_at: Option<DateTime<Utc>>,
+    /// The token and the image that the operation gave to the machine.
+    pub(crate) given: &'a Progress,
 }
 
 /// Updates the health when an operation ends or soft-deletes its town. Returns true if it confirmed a new drift.
 ///
-/// If the operation gave its machine a token, the expiry is recorded. It replaces that of an earlier machine.
+/// If the operation gave its machine a token and an image, the expiry and the image are recorded. They replace those of an
+/// earlier machine. An image that the provider has not confirmed is not known.
 /// Earlier observations are discarded. A drift check or health check in progress finds a different mark and records nothing.
 /// The town's next health check is due at once. Its workers count as idle only from the next report on.
 pub(crate) async fn operated_on(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    Effects { drift: effect, idle_stop, token_expires_at }: Effects,
+    Effects { drift: effect, idle_stop, given }: Effects<'_>,
 ) -> Result<bool, TxError> {
     let idle_stopped_at = if idle_stop == IdleStopEffect::Set { Some(now) } else { None };
     let columns: Vec<_> = columns_of(effect)
         .iter()
         .copied()
-        .chain(token_expires_at.map(|_| Column::TokenExpiresAt))
+        .chain(columns_given(given))
         .chain((idle_stop != IdleStopEffect::Keep).then_some(Column::IdleStoppedAt))
         .collect();
     match effect {
-        DriftEffect::Keep | DriftEffect::Clear
-            if mark(tx, town, now, (&columns, token_expires_at, idle_stopped_at)).await? =>
-        {
+        DriftEffect::Keep | DriftEffect::Clear if mark(tx, town, now, (&columns, given, idle_stopped_at)).await? => {
             return Ok(false);
         }
         DriftEffect::Keep | DriftEffect::Clear | DriftEffect::Confirm(_) => {}
@@ -102,7 +101,8 @@ pub(crate) async fn operated_on(
         drift_since: Set(since.filter(|_| found.is_some())),
         failures: Set(0),
         next_check_at: Set(Some(now)),
-        token_expires_at: Set(token_expires_at),
+        token_expires_at: Set(given.token_expires_at),
+        image: Set(image_of(given)),
         idle_since: Set(None),
         idle_stopped_at: Set(idle_stopped_at),
         ..ActiveModel::default()
@@ -111,12 +111,22 @@ pub(crate) async fn operated_on(
     Ok(found.is_some() && known.is_none())
 }
 
+/// Returns the columns of what an operation gave to the machine.
+fn columns_given(given: &Progress) -> impl Iterator<Item = Column> {
+    let token = given.token_expires_at.map(|_| Column::TokenExpiresAt);
+    token.into_iter().chain(given.may_have_given_image().then_some(Column::Image))
+}
+
+fn image_of(given: &Progress) -> Option<String> {
+    given.known_image().map(|image| image.as_str().to_owned())
+}
+
 /// Marks a town with one statement. Returns false, and writes nothing, if its last mark is not earlier.
 async fn mark(
     tx: &DatabaseTransaction,
     town: TownId,
     now: DateTime<Utc>,
-    (columns, token_expires_at, idle_stopped_at): (&[Column], Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    (columns, given, idle_stopped_at): (&[Column], &Progress, Option<DateTime<Utc>>),
 ) -> Result<bool, TxError> {
     let row = ActiveModel {
         town_id: Set(town.as_uuid()),
@@ -127,7 +137,8 @@ async fn mark(
         drift_since: Set(None),
         failures: Set(0),
         next_check_at: Set(Some(now)),
-        token_expires_at: Set(token_expires_at),
+        token_expires_at: Set(given.token_expires_at),
+        image: Set(image_of(given)),
         idle_since: Set(None),
         idle_stopped_at: Set(idle_stopped_at),
         ..ActiveModel::default()

@@ -46,6 +46,8 @@ mod request;
 mod restart;
 mod restore;
 mod rigs;
+mod rollout_towns;
+mod rollouts;
 mod row;
 mod session;
 mod singleton_jobs;

@@ -138,7 +138,8 @@ async fn record(tx: &DatabaseTransaction, fence: Fence, update: &OperationUpdate
         record_all(tx, lost.events(fence, now)).await?;
     }
     if change.soft_deleted_at.is_some() {
-        let effects = Effects { drift: DriftEffect::Clear, idle_stop: IdleStopEffect::Clear, token_expires_at: None };
+        let given = Progress::default();
+        let effects = Effects { drift: DriftEffect::Clear, idle_stop: IdleStopEffect::Clear, given: &given };
         health::operated_on(tx, fence.town, now, effects).await?;
     }
     Ok(now)
@@ -190,7 +191,7 @@ async fn finish(
     let effects = Effects {
         drift: drift_effect(outcome, change),
         idle_stop: idle_stop_effect(outcome, &ended),
-        token_expires_at: operation.progress.token_expires_at,
+        given: &operation.progress,
     };
     let is_new = !was_tombstone && health::operated_on(tx, fence.town, now, effects).await?;
     let drift = change

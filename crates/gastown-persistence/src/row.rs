@@ -19,7 +19,7 @@ use gastown_domain::ports::{
 };
 use gastown_domain::{
     AgreeingObservations, Drift, Health, Invalid, Operation, OperationId, Recorded, RecordedOperation, RefusedRig,
-    ResourceId, Rig, RigId, SandboxReport, Town, TownId, TownRecord, TownStatus,
+    ResourceId, Rig, RigId, Rollout, RolloutNumber, SandboxReport, Town, TownId, TownRecord, TownStatus,
 };
 use sea_orm::{DbErr, EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -28,8 +28,8 @@ use uuid::Uuid;
 
 use crate::calendar::stored_deadline;
 use crate::entity::{
-    gastown_operations, gastown_orphans, gastown_passes, gastown_rigs, gastown_town_events, gastown_town_health,
-    gastown_towns, kilocode_users,
+    gastown_operations, gastown_orphans, gastown_passes, gastown_rigs, gastown_rollouts, gastown_town_events,
+    gastown_town_health, gastown_towns, kilocode_users,
 };
 use crate::events::last_step;
 
@@ -183,6 +183,7 @@ impl gastown_town_health::Model {
             },
             token_expires_at: self.token_expires_at,
             idle_stopped_at: self.idle_stopped_at,
+            image: row.parsed_optional("image", self.image.as_deref())?,
             checked_at: self.checked_at,
             refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,
@@ -190,6 +191,31 @@ impl gastown_town_health::Model {
                 Some(drift) => Some((Recorded::read(drift), row.present("drift_since", self.drift_since)?)),
                 None => None,
             },
+        })
+    }
+}
+
+impl gastown_rollouts::Model {
+    pub(crate) fn into_rollout(self) -> Result<Rollout, StoreError> {
+        let row = RowReader { table: "gastown_rollouts", id: self.number };
+        let ranged = |column, raw: i64| u64::try_from(raw).map_err(|cause| row.corrupt(column, cause));
+        let percent = ranged("percent", self.percent)?;
+        let most = ranged("max_unavailable", self.max_unavailable)?;
+        Ok(Rollout {
+            number: RolloutNumber::new(self.number),
+            image: row.parsed("image", &self.image)?,
+            setting: row.parsed_optional("setting", self.setting.as_deref())?,
+            percent: percent.try_into().map_err(|cause: Invalid| row.corrupt("percent", cause))?,
+            only_stopped: self.only_stopped,
+            max_unavailable: most.try_into().map_err(|cause: Invalid| row.corrupt("max_unavailable", cause))?,
+            state: row.parsed("state", &self.state)?,
+            reason: self.reason,
+            known_failures: row.counted("known_failures", self.known_failures)?,
+            started_by: self.started_by,
+            changed_by: self.changed_by,
+            started_at: self.started_at,
+            changed_at: self.changed_at,
+            ended_at: self.ended_at,
         })
     }
 }

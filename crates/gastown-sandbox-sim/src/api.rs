@@ -32,6 +32,9 @@ pub(crate) fn answer(sandbox: &Sandbox, request: ProgramRequest<'_>) -> ProgramA
         return answer;
     }
     match call {
+        Some(SandboxCall::Health) if sandbox.rules.is_broken(&sandbox.image) => {
+            problem(503, "not_ready", "the image is broken")
+        }
         Some(SandboxCall::Health) => health(sandbox, files),
         Some(SandboxCall::ListRigs) => ProgramAnswer::json(200, json!({ "rigs": rigs::read(files) })),
         Some(SandboxCall::AddRig) => add_rig(&sandbox.rules, files, request.body),

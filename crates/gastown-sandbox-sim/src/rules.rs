@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The settings of the simulated sandboxes. Repositories with special behaviour are matched by a part of their URL.
+/// The settings of the simulated sandboxes. Repositories and images with special behaviour are matched by a part of their text.
 #[derive(Debug, Clone)]
 pub struct SandboxRules {
     /// A sandbox requests a new gateway token when the remaining lifetime of its own is shorter than this.
@@ -13,6 +13,8 @@ pub struct SandboxRules {
     pub trunk: Vec<String>,
     /// Repositories with unpushed work, which are not removed without force (409).
     pub unpushed: Vec<String>,
+    /// Images whose sandbox never becomes healthy (503), matched by a part of their reference.
+    pub broken: Vec<String>,
 }
 
 impl Default for SandboxRules {
@@ -22,6 +24,7 @@ impl Default for SandboxRules {
             refused: vec!["/refused/".to_owned()],
             trunk: vec!["/trunk/".to_owned()],
             unpushed: vec!["/unpushed/".to_owned()],
+            broken: vec!["/broken".to_owned()],
         }
     }
 }
@@ -34,6 +37,11 @@ impl SandboxRules {
     /// Returns the default branch of a repository, as a sandbox reads it from the remote's `HEAD`.
     pub(crate) fn default_branch(&self, repo_url: &str) -> &'static str {
         if self.trunk.iter().any(|part| repo_url.contains(part)) { "trunk" } else { "main" }
+    }
+
+    /// Returns true if the sandbox of this image never becomes healthy.
+    pub(crate) fn is_broken(&self, image: &str) -> bool {
+        self.broken.iter().any(|part| image.contains(part))
     }
 
     pub(crate) fn has_unpushed_work(&self, repo_url: &str) -> bool {

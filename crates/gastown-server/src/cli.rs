@@ -10,8 +10,8 @@ use clap_complete::Shell;
 #[cfg(feature = "dev")]
 use crate::commands::dev;
 use crate::commands::{
-    adopt, config, doctor, events, exit, generated, keygen, migrate, operations, orphans, rig, sandbox, serve, smoke,
-    token, town, unseal,
+    adopt, config, doctor, events, exit, generated, keygen, migrate, operations, orphans, rig, rollout, sandbox, serve,
+    smoke, token, town, unseal,
 };
 use crate::{Config, Source, init_telemetry};
 
@@ -85,6 +85,11 @@ enum Command {
         #[command(subcommand)]
         action: rig::Action,
     },
+    /// Bring a new image to the towns, in waves, and take it back. Needs only `DATABASE_URL`.
+    Rollout {
+        #[command(subcommand)]
+        action: rollout::Action,
+    },
     /// List the events of a town, newest first. Needs only `DATABASE_URL`.
     #[command(after_help = events::EVENTS_EXAMPLES)]
     Events(events::EventsOptions),
@@ -136,6 +141,7 @@ impl Command {
             | Self::Orphans(_)
             | Self::Town { .. }
             | Self::Rig { .. }
+            | Self::Rollout { .. }
             | Self::Events(_)
             | Self::Audit(_)
             | Self::Adopt(_)
@@ -164,6 +170,7 @@ impl Command {
             | Self::Orphans(_)
             | Self::Town { .. }
             | Self::Rig { .. }
+            | Self::Rollout { .. }
             | Self::Events(_)
             | Self::Audit(_)
             | Self::Adopt(_)
@@ -216,6 +223,7 @@ async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
         Command::Orphans(options) => orphans::run(&source, options).await?,
         Command::Town { action } => town::run(&source, action).await?,
         Command::Rig { action } => rig::run(&source, action).await?,
+        Command::Rollout { action } => rollout::run(&source, action).await?,
         Command::Events(options) => events::run(&source, options).await?,
         Command::Audit(options) => events::audit(&source, options).await?,
         Command::Doctor(options) => doctor::run(&source, options).await?,

@@ -106,6 +106,7 @@ pub(crate) fn parts(config: &Config, gastown: &Gastown) -> Option<ConsoleParts> 
         figures: database.clone(),
         jobs: database.clone(),
         orphans: database.clone(),
+        rollouts: database.clone(),
         readiness: database,
         queues: Arc::new(queues),
         clock: Arc::new(SystemClock),

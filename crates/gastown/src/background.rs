@@ -1,5 +1,5 @@
-//! The background tasks of a process: workers, drift detection, health checks, heartbeats, idle stops, orphans and old history.
-//! The queues for Fly's limits are logged too.
+//! The background tasks of a process: workers, drift detection, health checks, heartbeats, idle stops, orphans, old history and
+//! rollouts. The queues for Fly's limits are logged too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use gastown_domain::ports::{TownChangeFeed, WorkerId};
 use gastown_orchestrator::{
     DriftDetector, HealthMonitor, HeartbeatWriter, IdleStopper, OrphanSweeper, Ports, Provider, Retention,
-    RetentionPorts, Settings, Store, TownService, Workers,
+    RetentionPorts, RolloutDriver, Settings, Store, TownService, Workers,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,7 @@ pub(crate) struct Background {
     idle: IdleStopper,
     orphans: OrphanSweeper,
     retention: Retention,
+    rollouts: RolloutDriver,
     changes: Option<Arc<dyn TownChangeFeed>>,
     #[cfg(feature = "fly")]
     fly: Option<gastown_fly::Fly>,
@@ -49,8 +50,9 @@ impl Background {
             monitor: HealthMonitor::new(service.clone(), ports.clone(), Arc::clone(&shared)),
             heartbeats: HeartbeatWriter::new(service, Arc::clone(&ports.store.registry)),
             idle: IdleStopper::new(service.clone(), ports.clone(), Arc::clone(&shared)),
-            orphans: OrphanSweeper::new(ports.clone(), shared, worker.clone()),
+            orphans: OrphanSweeper::new(ports.clone(), Arc::clone(&shared), worker.clone()),
             retention: Retention::new(retention, settings, worker.clone()),
+            rollouts: RolloutDriver::new(ports.clone(), shared, worker.clone()),
             changes: None,
             #[cfg(feature = "fly")]
             fly: None,
@@ -79,10 +81,21 @@ impl Background {
 
     /// Starts each of them in a task of its own, until `stop` is cancelled. The returned tracker ends when all have ended.
     pub(crate) fn start(self, stop: &CancellationToken) -> TaskTracker {
-        let Self { service, yielding, drift_detector, monitor, heartbeats, idle, orphans, retention, changes, .. } =
-            self;
+        let Self {
+            service,
+            yielding,
+            drift_detector,
+            monitor,
+            heartbeats,
+            idle,
+            orphans,
+            retention,
+            rollouts,
+            changes,
+            ..
+        } = self;
         let (hub, registry) = (service.watch_hub(), Arc::clone(&yielding.0.registry));
-        let (drift_detector, orphans) = (Arc::new(drift_detector), Arc::new(orphans));
+        let drift_detector = Arc::new(drift_detector);
         let tasks = TaskTracker::new();
         tasks.spawn(supervised("workers", RESTART_DELAY, stop.clone(), move |stop| {
             let (store, provider) = yielding.clone();
@@ -94,14 +107,7 @@ impl Background {
             async move { drift_detector.run(stop).await }
         }));
         hear_of_sandboxes(&tasks, (monitor, heartbeats, idle), stop);
-        tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
-            let orphans = Arc::clone(&orphans);
-            async move { orphans.run(stop).await }
-        }));
-        tasks.spawn(supervised("retention", RESTART_DELAY, stop.clone(), move |stop| {
-            let retention = retention.clone();
-            async move { retention.run(stop).await }
-        }));
+        start_singleton_jobs(&tasks, (orphans, retention, rollouts), stop);
         #[cfg(feature = "metrics")]
         if let Some(gauges) = self.gauges {
             let gauges = Arc::new(gauges);
@@ -143,6 +149,26 @@ fn hear_of_sandboxes(
     tasks.spawn(supervised("idle stops", RESTART_DELAY, stop.clone(), move |stop| {
         let idle = idle.clone();
         async move { idle.run(stop).await }
+    }));
+}
+
+/// Starts the jobs that one process at a time runs.
+fn start_singleton_jobs(
+    tasks: &TaskTracker,
+    (orphans, retention, rollouts): (OrphanSweeper, Retention, RolloutDriver),
+    stop: &CancellationToken,
+) {
+    tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
+        let orphans = orphans.clone();
+        async move { orphans.run(stop).await }
+    }));
+    tasks.spawn(supervised("retention", RESTART_DELAY, stop.clone(), move |stop| {
+        let retention = retention.clone();
+        async move { retention.run(stop).await }
+    }));
+    tasks.spawn(supervised("rollouts", RESTART_DELAY, stop.clone(), move |stop| {
+        let rollouts = rollouts.clone();
+        async move { rollouts.run(stop).await }
     }));
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn ports(database: &Database) -> PortSet {
         health_checks: Some(database.clone()),
         orphans: Some(database.clone()),
         jobs: Some(database.clone()),
+        rollouts: Some(database.clone()),
         history: Some(database.clone()),
         figures: Some(database.clone()),
         readiness: Some(database),

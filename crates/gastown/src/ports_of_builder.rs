@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gastown_domain::ports::{
     Apps, Clock, DriftChecks, Figures, HealthChecks, History, Ids, Inventory, Jitter, Machines, Metrics, NoMetrics,
-    Operations, Orphans, Readiness, Registry, Rigs, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserTokens,
-    UserTurns, Users, Volumes,
+    Operations, Orphans, Readiness, Registry, Rigs, Rollouts, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys,
+    UserTokens, UserTurns, Users, Volumes,
 };
 use gastown_orchestrator::{Env, Ports, Provider, RetentionPorts, Secrets, Store};
 use gastown_system::{RandomIds, SystemClock, ThreadJitter};
@@ -62,6 +62,8 @@ ports! {
     orphans: Orphans,
     /// Replaces the leader leases of the singleton jobs.
     jobs: SingletonJobs,
+    /// Replaces the rows of rollouts.
+    rollouts: Rollouts,
     /// Replaces the removal of old history.
     history: History,
     /// Replaces the figures of the registry for metrics. They are optional.
@@ -99,7 +101,7 @@ ports! {
 }
 
 /// The ports that a database provides.
-pub(crate) const OF_DATABASE: [&str; 10] = [
+pub(crate) const OF_DATABASE: [&str; 11] = [
     "registry",
     "rigs",
     "operations",
@@ -108,6 +110,7 @@ pub(crate) const OF_DATABASE: [&str; 10] = [
     "health_checks",
     "orphans",
     "jobs",
+    "rollouts",
     "history",
     "readiness",
 ];
@@ -140,6 +143,7 @@ impl PortSet {
                 health_checks: self.health_checks.clone()?,
                 orphans: self.orphans.clone()?,
                 jobs: self.jobs.clone()?,
+                rollouts: self.rollouts.clone()?,
             },
             provider: Provider {
                 apps: self.apps.clone()?,

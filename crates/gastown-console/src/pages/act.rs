@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use gastown_domain::TownId;
-use gastown_domain::ports::{StoreError, TownDetails};
+use gastown_domain::ports::{RolloutChanged, RolloutOrder, StoreError, TownDetails};
 
 use super::{Console, Shared};
 use crate::access::{Door, Visitor};
@@ -54,10 +54,7 @@ pub(crate) async fn act(
     Path((town, action)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
-    let Some(actions) = console.sources.actions.clone() else {
-        let text = "This console only reads. Start the server with --allow-actions to act here.";
-        return console.answer(&visitor, StatusCode::FORBIDDEN, "Not allowed", text);
-    };
+    let Some(actions) = console.sources.actions.clone() else { return only_reads(&console, &visitor) };
     let form = Form::read(&body);
     if !is_of_visitor(&console, &visitor, &form) {
         return forged(&console, &visitor);
@@ -75,6 +72,47 @@ pub(crate) async fn act(
         Err(error) => return console.failed(&visitor, &error),
     };
     Redirect::to(&format!("/console/towns/{town}?did={}", next.as_str())).into_response()
+}
+
+/// `POST /console/rollout/{order}`.
+pub(crate) async fn order(
+    State(console): Shared,
+    Extension(visitor): Extension<Visitor>,
+    Path(order): Path<String>,
+    body: Bytes,
+) -> Response {
+    if console.sources.actions.is_none() {
+        return only_reads(&console, &visitor);
+    }
+    if !is_of_visitor(&console, &visitor, &Form::read(&body)) {
+        return forged(&console, &visitor);
+    }
+    let order = match order.as_str() {
+        "pause" => RolloutOrder::Pause,
+        "resume" => RolloutOrder::Resume,
+        // An undo restarts towns, so it needs the command.
+        _ => return console.answer(&visitor, StatusCode::NOT_FOUND, "Not found", "There is no such action."),
+    };
+    let did = match console.sources.rollouts.order(order, console.door.actor(&visitor)).await {
+        Ok(RolloutChanged::Done(_)) => "done",
+        Ok(RolloutChanged::Refused(_) | RolloutChanged::NotFound) => "refused",
+        Err(error) => return console.failed(&visitor, &error),
+    };
+    Redirect::to(&format!("/console/rollout?did={did}")).into_response()
+}
+
+/// Returns what the last change of the rollout led to, from the address.
+pub(super) fn order_message(fields: &Fields) -> Option<&'static str> {
+    match fields.get("did")? {
+        "done" => Some("The rollout is changed. The page shows it within some seconds."),
+        "refused" => Some("Nothing was done: the state of the rollout does not allow it."),
+        _ => None,
+    }
+}
+
+fn only_reads(console: &Console, visitor: &Visitor) -> Response {
+    let text = "This console only reads. Start the server with --allow-actions to act here.";
+    console.answer(visitor, StatusCode::FORBIDDEN, "Not allowed", text)
 }
 
 fn is_of_visitor(console: &Arc<Console>, visitor: &Visitor, form: &Form) -> bool {

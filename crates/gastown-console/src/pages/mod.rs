@@ -11,13 +11,13 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use gastown_domain::TownId;
-use gastown_domain::ports::{AuditedEvent, ListPosition, RegistryFigures, StoreError};
+use gastown_domain::ports::{AuditedEvent, ListPosition, RegistryFigures, RolloutReport, StoreError};
 use maud::Markup;
 use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use act::{act, sign_in, sign_out};
+pub(crate) use act::{act, order, sign_in, sign_out};
 
 use crate::access::{Access, Door, Refusal, Visitor};
 use crate::cached::Cached;
@@ -49,6 +49,7 @@ pub(crate) struct Console {
     /// Wrong bearer tokens, for the log.
     pub(crate) wrong_tokens: Refusals,
     figures: Cached<RegistryFigures>,
+    rollout: Cached<Option<RolloutReport>>,
     plot: Cached<Vec<Bucket>>,
 }
 
@@ -63,6 +64,7 @@ impl Console {
             recent: Cached::new(RECENT_AGE),
             wrong_tokens: Refusals::default(),
             figures: Cached::new(FIGURES_AGE),
+            rollout: Cached::new(FIGURES_AGE),
             plot: Cached::new(PLOT_AGE),
         }
     }
@@ -185,6 +187,24 @@ pub(crate) async fn operations(State(console): Shared, Extension(visitor): Exten
         }
         Err(error) => console.failed(&visitor, &error),
     }
+}
+
+/// `GET /console/rollout`.
+pub(crate) async fn rollout(
+    State(console): Shared,
+    Extension(visitor): Extension<Visitor>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    // It counts towns, so all viewers share it.
+    let found = match console.rollout.get(console.sources.rollouts.report()).await {
+        Ok(found) => found,
+        Err(error) => return console.failed(&visitor, &error),
+    };
+    let forms = console.sources.actions.as_ref().map(|_| Forms {
+        token: console.form_token(&visitor),
+        message: act::order_message(&Fields::read(query.as_deref().unwrap_or_default())),
+    });
+    console.page(&visitor, "Rollout", "/console/rollout", &view::rollout((*found).as_ref(), forms.as_ref()))
 }
 
 /// `GET /console/orphans`.

@@ -4,6 +4,7 @@ mod events;
 mod operations;
 mod orphans;
 mod overview;
+mod rollout;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -14,6 +15,7 @@ pub(crate) use events::events;
 pub(crate) use operations::operations;
 pub(crate) use orphans::orphans;
 pub(crate) use overview::{Overview, overview};
+pub(crate) use rollout::rollout;
 pub(crate) use texts::{cause_of, is_failure};
 pub(crate) use town::{Forms, town};
 pub(crate) use towns::towns;

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    AuditedEvent, HeldOperation, ListedTown, Orphan, RegistryFigures, TownDetails, TownEvent, TownHealth, Unreadable,
-    WorkerId,
+    AuditedEvent, FailedTouch, HeldOperation, ListedTown, Orphan, RegistryFigures, RolloutReport, TownDetails,
+    TownEvent, TownHealth, Unreadable, WorkerId,
 };
-use gastown_domain::{Operation, Recorded, ResourceId, Rig, Town, TownStatus};
+use gastown_domain::{
+    MaxUnavailable, Operation, Percent, Recorded, ResourceId, Rig, Rollout, RolloutNumber, RolloutState, TouchCounts,
+    Town, TownStatus,
+};
 
 use super::*;
 use crate::filter::Fields;
@@ -76,6 +79,39 @@ fn orphan() -> Orphan {
     }
 }
 
+fn a_rollout() -> RolloutReport {
+    let hostile = || HOSTILE.to_owned();
+    RolloutReport {
+        rollout: Rollout {
+            number: RolloutNumber::new(1),
+            image: "registry.example/<b>alice".parse().unwrap(),
+            setting: None,
+            percent: Percent::ALL,
+            only_stopped: false,
+            max_unavailable: MaxUnavailable::DEFAULT,
+            state: RolloutState::Paused,
+            reason: Some(hostile()),
+            known_failures: 0,
+            started_by: hostile(),
+            changed_by: hostile(),
+            started_at: DateTime::UNIX_EPOCH,
+            changed_at: DateTime::UNIX_EPOCH,
+            ended_at: None,
+        },
+        counts: TouchCounts::default(),
+        waiting: 0,
+        unhealthy: 0,
+        stopped: 0,
+        failures: vec![FailedTouch {
+            town: Town::sample().id,
+            name: hostile(),
+            failure: Some(Recorded::Newer(hostile())),
+        }],
+        images: vec![(Some(hostile()), 1)],
+        at: DateTime::UNIX_EPOCH,
+    }
+}
+
 fn details() -> TownDetails {
     TownDetails {
         town: hostile_town(),
@@ -126,6 +162,7 @@ fn hostile_texts_are_shown_as_texts_on_every_page() {
         ("towns", towns(&fields, &[Ok(listed), Err(unreadable())], Some("/console/towns?user=%3Cb%3E"))),
         ("town", town(&details(), Some(&forms), 3)),
         ("operations", operations(&[Ok(held()), Err(unreadable())], &[event()], &[], (100, 3))),
+        ("rollout", rollout(Some(&a_rollout()), Some(&forms))),
         ("orphans", orphans(&[orphan()], 100)),
         ("events", events(&fields, &[event()], None)),
         ("sentence", sentence(HOSTILE, HOSTILE)),

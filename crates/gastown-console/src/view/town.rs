@@ -60,6 +60,7 @@ fn facts(found: &TownDetails) -> Markup {
             dt { "sandbox id" } dd.code { (town.sandbox_id) }
             dt { "region" } dd { (or_none(town.region.as_ref())) }
             dt { "machine" } dd.code { (or_none(town.machine_id.as_ref())) }
+            dt { "image" } dd.code { (or_none(found.health.as_ref().ok().and_then(|health| health.image.as_ref()))) }
             dt { "volume" } dd.code { (or_none(town.volume_id.as_ref())) }
             dt { "created" } dd { (time(town.created_at)) }
             dt { "destroyed" } dd { (maybe_time(town.destroyed_at)) }

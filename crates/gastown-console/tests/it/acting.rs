@@ -83,6 +83,32 @@ async fn action_is_that_of_the_operator_who_signed_in() {
 }
 
 #[tokio::test]
+async fn a_rollout_is_paused_only_where_actions_are_allowed() {
+    let (stage, _, cookie, token) = acting().await;
+    let headers = [("cookie", cookie.as_str())];
+    let page = stage.send("GET", "/console/rollout", &headers, "").await.text;
+    assert!(page.contains("became unhealthy after its restart") && page.contains("/console/rollout/pause"), "{page}");
+    assert!(!page.contains("/console/rollout/resume"), "it is running");
+    let body = format!("form_token={token}");
+    for (order, status) in [("pause", 303), ("resume", 303), ("undo", 404), ("start", 404)] {
+        let answer = stage.send("POST", &format!("/console/rollout/{order}"), &headers, &body).await;
+        assert_eq!(answer.status.as_u16(), status, "{order}");
+    }
+    assert_eq!(stage.send("POST", "/console/rollout/pause", &headers, "").await.status, StatusCode::FORBIDDEN);
+    let next = stage.send("GET", "/console/rollout?did=done", &headers, "").await.text;
+    assert!(next.contains("role=\"status\""), "{next}");
+
+    let reading = Stage::new(sources(registry(), None));
+    let cookie = reading.sign_in().await;
+    let headers = [("cookie", cookie.as_str())];
+    let page = reading.send("GET", "/console/rollout", &headers, "").await.text;
+    assert!(!page.contains("/console/rollout/pause"), "{page}");
+    let body = format!("form_token={}", form_token(&page));
+    let refused = reading.send("POST", "/console/rollout/pause", &headers, &body).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn forged_forms_do_nothing() {
     let (stage, requested, cookie, token) = acting().await;
     let other = Stage::with(operators([(None, "another-token-of-32-bytes-or-more")]), sources(registry(), None));

@@ -9,9 +9,17 @@ use crate::stage::{Stage, TOKEN, registry, sources};
 
 fn pages() -> Vec<String> {
     let town = format!("/console/towns/{}", Town::sample().id);
-    ["/console", "/console/towns", &town, "/console/operations", "/console/orphans", "/console/events"]
-        .map(str::to_owned)
-        .into()
+    [
+        "/console",
+        "/console/towns",
+        &town,
+        "/console/operations",
+        "/console/rollout",
+        "/console/orphans",
+        "/console/events",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 #[tokio::test]
@@ -29,7 +37,7 @@ async fn without_the_token_there_is_only_the_form_to_sign_in() {
             assert!(!answer.text.contains("Overview") && !answer.text.contains("mill"), "{path}: {}", answer.text);
         }
     }
-    for path in ["/console/logout", "/console/towns/x/stop", "/console"] {
+    for path in ["/console/logout", "/console/towns/x/stop", "/console/rollout/pause", "/console"] {
         assert_eq!(stage.send("POST", path, &[], "").await.status, StatusCode::UNAUTHORIZED, "{path}");
     }
 }

@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use chrono::{DateTime, Utc};
 use gastown_console::{Access, ActionResult, Operators, ProviderQueues, Queue, Sources, TownAction, TownActions};
 use gastown_domain::ports::{
-    AuditedEvent, Clock, JobState, ListedTown, MockFigures, MockOperator, MockOrphans, MockReadiness,
-    MockSingletonJobs, RegistryFigures, SingletonJob, StoreError, TownDetails, TownEvent, TownHealth,
+    AuditedEvent, Clock, FailedTouch, JobState, ListedTown, MockFigures, MockOperator, MockOrphans, MockReadiness,
+    MockRollouts, MockSingletonJobs, RegistryFigures, RolloutChanged, RolloutReport, SingletonJob, StoreError,
+    TownDetails, TownEvent, TownHealth,
 };
-use gastown_domain::{Town, TownId};
+use gastown_domain::{MaxUnavailable, Percent, Rollout, RolloutNumber, RolloutState, TouchCounts, Town, TownId};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -74,6 +75,35 @@ pub(crate) fn event() -> AuditedEvent {
     }
 }
 
+/// Returns a running rollout with a failed town.
+pub(crate) fn rollout() -> RolloutReport {
+    RolloutReport {
+        rollout: Rollout {
+            number: RolloutNumber::new(7),
+            image: "registry.example/town:2".parse().unwrap(),
+            setting: None,
+            percent: Percent::ALL,
+            only_stopped: false,
+            max_unavailable: MaxUnavailable::DEFAULT,
+            state: RolloutState::Running,
+            reason: None,
+            known_failures: 0,
+            started_by: "operator:eve".to_owned(),
+            changed_by: "operator:eve".to_owned(),
+            started_at: DateTime::UNIX_EPOCH,
+            changed_at: DateTime::UNIX_EPOCH,
+            ended_at: None,
+        },
+        counts: TouchCounts { failed: 1, ..TouchCounts::default() },
+        waiting: 3,
+        unhealthy: 0,
+        stopped: 0,
+        failures: vec![FailedTouch { town: Town::sample().id, name: "mill".to_owned(), failure: None }],
+        images: vec![(None, 4)],
+        at: DateTime::UNIX_EPOCH,
+    }
+}
+
 fn details(town: TownId) -> Option<TownDetails> {
     let found = TownDetails {
         town: Town::sample(),
@@ -108,11 +138,15 @@ pub(crate) fn sources(operator: MockOperator, actions: Option<Requested>) -> Sou
     jobs.expect_states().returning(move || Ok(vec![job.clone()]));
     orphans.expect_list().returning(|| Ok((vec![], DateTime::UNIX_EPOCH)));
     readiness.expect_ready().returning(|| Ok(()));
+    let mut rollouts = MockRollouts::new();
+    rollouts.expect_report().returning(|| Ok(Some(rollout())));
+    rollouts.expect_order().returning(|_, _| Ok(RolloutChanged::Done(Box::new(rollout().rollout))));
     Sources {
         operator: Arc::new(operator),
         figures: Arc::new(figures),
         jobs: Arc::new(jobs),
         orphans: Arc::new(orphans),
+        rollouts: Arc::new(rollouts),
         readiness: Arc::new(readiness),
         queues: Arc::new(NoQueues),
         clock: Arc::new(FixedClock),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{SingletonJob, StoreError};
-use crate::{Drift, HealthState, OperationKind, TownStatus};
+use crate::{Drift, HealthState, OperationKind, RolloutState, TownImage, TownStatus};
 
 /// The thresholds of [`RegistryFigures`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,10 @@ pub struct RegistryFigures {
     pub left_to_newer: u64,
     /// Running towns whose newest token expires within the margin, or has expired.
     pub expiring_tokens: u64,
+    /// Live towns by their image, compared with that of the newest rollout.
+    pub images: Vec<(Option<TownImage>, u64)>,
+    /// Rollouts that have not ended, by state. There is one at most.
+    pub rollouts: Vec<(Option<RolloutState>, u64)>,
     /// Open orphan records.
     pub orphans: u64,
     /// Periodic jobs whose last run ended with an alarm.

@@ -6,7 +6,7 @@
 //! Implementations by crate:
 //!
 //! - persistence: [`Registry`], [`Rigs`], [`Operations`], [`DriftChecks`], [`HealthChecks`], [`Orphans`],
-//!   [`SingletonJobs`], [`Operator`], [`Users`], [`Readiness`], [`History`], [`Figures`]
+//!   [`SingletonJobs`], [`Rollouts`], [`Operator`], [`Users`], [`Readiness`], [`History`], [`Figures`]
 //! - provider: [`Apps`], [`Machines`], [`Volumes`], [`Inventory`], [`UserTurns`]
 //! - sandbox: [`Sandboxes`]
 //! - jwt: [`TokenMint`], [`UserTokens`]
@@ -31,6 +31,7 @@ mod operator_lists;
 mod orphans;
 mod provider;
 mod registry;
+mod rollouts;
 mod sandboxes;
 mod secrets;
 mod singleton_jobs;
@@ -62,6 +63,10 @@ pub use provider::{
     UserTurns, VolumeSpec, Volumes,
 };
 pub use registry::{AcceptedCreate, CallersTown, ConfigUpdated, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
+pub use rollouts::{
+    FailedTouch, NewRollout, ObservedRollout, RolloutChanged, RolloutEnd, RolloutLimits, RolloutOrder, RolloutReport,
+    Rollouts, Touch, Touched,
+};
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};
 pub use singleton_jobs::{Alarm, JobState, LeaderLease, SingletonJob, SingletonJobs};
@@ -101,6 +106,8 @@ pub use orphans::MockOrphans;
 pub use provider::{MockApps, MockMachines, MockUserTurns, MockVolumes};
 #[cfg(any(test, feature = "mock"))]
 pub use registry::{MockRegistry, MockRigs};
+#[cfg(any(test, feature = "mock"))]
+pub use rollouts::MockRollouts;
 #[cfg(any(test, feature = "mock"))]
 pub use sandboxes::MockSandboxes;
 #[cfg(any(test, feature = "mock"))]

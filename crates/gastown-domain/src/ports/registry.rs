@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     AgreeingObservations, Branch, ConfigRefusal, Drift, HealthReason, HealthState, Heartbeat, HistoryEvent,
-    IdleMinutes, IdleStop, NewTown, OperationId, OperationKind, Recorded, RecordedOperation, RefusedRig, Rig, RigId,
-    RigStatus, SandboxReport, Town, TownId, UserId,
+    IdleMinutes, IdleStop, ImageRef, NewTown, OperationId, OperationKind, Recorded, RecordedOperation, RefusedRig, Rig,
+    RigId, RigStatus, SandboxReport, Town, TownId, UserId,
 };
 
 /// A town to be accepted, with everything that is written in the same transaction.
@@ -107,6 +107,8 @@ pub struct TownHealth {
     pub token_expires_at: Option<DateTime<Utc>>,
     /// The end of the last idle stop, by the database's clock. It is cleared once an operation reaches another goal.
     pub idle_stopped_at: Option<DateTime<Utc>>,
+    /// The image that the machine has. `None` if it is not known, or if it is that of an older version.
+    pub image: Option<ImageRef>,
     /// The last drift check, by the database's clock.
     pub checked_at: Option<DateTime<Utc>>,
     /// Observations that differ from the row, but are too few to be confirmed. `None` for a drift of a newer version.

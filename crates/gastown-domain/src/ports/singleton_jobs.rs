@@ -19,6 +19,8 @@ text_enum! {
         Orphans = "orphans",
         /// Removes old history.
         Retention = "retention",
+        /// Brings a new image to running towns, in waves.
+        Rollout = "rollout",
     }
 }
 

@@ -76,6 +76,7 @@ async fn town_status_has_all_fields() {
             },
             token_expires_at: Some(moment()),
             idle_stopped_at: Some(moment()),
+            image: Some("registry.example/town:2".parse().unwrap()),
             checked_at: Some(moment()),
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
             drift: Some((Drift::VolumeMoved.into(), moment())),
@@ -184,7 +185,7 @@ async fn unconfirmed_drift_is_not_shown() {
     let silent = json!({"gtRunning": null, "doltRunning": null, "activePolecats": null, "diskUsedBytes": null});
     let want = json!({
         "failures": 0, "restarts": 0, "lastReportAt": null, "report": silent, "checkedAt": null, "degraded": false, "drift": null,
-        "state": "unknown", "since": null, "reason": null,
+        "state": "unknown", "since": null, "reason": null, "image": null,
     });
     assert_eq!(health, &want);
 }

@@ -9,7 +9,7 @@ use gastown_domain::{Failure, Operation, OperationKind, Phase, Progress, Recorde
 
 use super::attempts::{Alert, failures_after, pause_after_failure};
 use super::deadline::{self, is_unbounded};
-use super::decide::Decision;
+use super::decide::{Decision, makes_machine};
 use super::ending::{Undo, ending, undo};
 use super::outcome::Outcome;
 use super::regions::Regions;
@@ -83,9 +83,12 @@ pub(super) fn apply(decision: &Decision, outcome: Outcome, context: Context<'_>)
         }
         Outcome::MachineCreated { machine, queued } => {
             let change = TownChange { machine: Some(Some(machine.id)), ..TownChange::default() };
-            applying.queued(queued).machine_answered().succeeded(after(StepName::CreateMachine), change)
+            let phase = after(StepName::CreateMachine);
+            applying.queued(queued).machine_answered().image_confirmed().succeeded(phase, change)
         }
-        Outcome::MachineUpdated(_) => applying.succeeded(after(StepName::UpdateMachine), TownChange::default()),
+        Outcome::MachineUpdated(_) => {
+            applying.image_confirmed().succeeded(after(StepName::UpdateMachine), TownChange::default())
+        }
         Outcome::Synced { at } => {
             let change = TownChange { synced_at: at, ..TownChange::default() };
             applying.synced(at.is_some()).succeeded(after(StepName::FinalSync), change)
@@ -133,6 +136,12 @@ impl Applying<'_> {
     fn machine_answered(mut self) -> Self {
         self.operation.progress.unconfirmed_machine = self.operation.progress.unconfirmed_machine.answered();
         self.operation.progress.machine_made = true;
+        self
+    }
+
+    /// The provider has confirmed that the machine has its new configuration.
+    fn image_confirmed(mut self) -> Self {
+        self.operation.progress.image_confirmed = self.operation.progress.image.is_some();
         self
     }
 
@@ -319,7 +328,11 @@ impl Applying<'_> {
     }
 
     /// Ends an operation whose goal, or whose undo, is reached.
-    fn finished(self) -> Applied {
+    fn finished(mut self) -> Applied {
+        if makes_machine(self.operation.kind) {
+            // The machine is of one of its creates, which all had this image.
+            self = self.image_confirmed();
+        }
         let (result, change) = ending(&self.operation, self.decision.town_status);
         self.finish(result, change, None)
     }

@@ -181,7 +181,7 @@ fn observation(operation: &Operation, observed: Observed, region: Option<&NextRe
 }
 
 /// Returns true for the operations that make a machine on a new volume. Its absence is a loss then.
-const fn makes_machine(kind: OperationKind) -> bool {
+pub(super) const fn makes_machine(kind: OperationKind) -> bool {
     match kind {
         OperationKind::Create | OperationKind::Restore => true,
         OperationKind::Start

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{MachineSpec, SandboxAddress, SealError, StoreError, VolumeSpec};
-use gastown_domain::{AppName, Failure, MachineId, OperationKind, Region, Step, Town, VolumeId};
+use gastown_domain::{
+    AppName, Failure, ImageRef, MachineId, OperationKind, Progress, Region, Step, Town, VolumeId, image_of_town,
+};
 use secrecy::SecretString;
 
 use super::lease::OnLoss;
@@ -37,10 +39,10 @@ pub(super) enum Call {
 }
 
 impl Call {
-    /// Returns the expiry of the token that the call gives to a machine.
-    pub(super) const fn token_expires_at(&self) -> Option<DateTime<Utc>> {
+    /// Returns the configuration that the call gives to a machine.
+    const fn machine(&self) -> Option<&NewMachine> {
         match self {
-            Self::CreateMachine(machine) | Self::UpdateMachine(_, machine) => Some(machine.token_expires_at),
+            Self::CreateMachine(machine) | Self::UpdateMachine(_, machine) => Some(machine),
             Self::CreateVolume(_)
             | Self::StartMachine(_)
             | Self::AwaitStarted(_)
@@ -52,6 +54,18 @@ impl Call {
             | Self::PrepareSandbox(_)
             | Self::PrepareRestored(_)
             | Self::FinalSync(_) => None,
+        }
+    }
+
+    /// Returns the progress with what the call gives to a machine: the expiry of its token, and its image. Written with the
+    /// intent, so that it is known of a machine whose create was not answered.
+    pub(super) fn intended(&self, progress: Progress) -> Progress {
+        let Some(machine) = self.machine() else { return progress };
+        Progress {
+            token_expires_at: Some(machine.token_expires_at),
+            image: Some(machine.spec.image.clone()),
+            image_confirmed: false,
+            ..progress
         }
     }
 
@@ -109,6 +123,8 @@ pub(super) struct Preparation<'a> {
     pub(super) app: &'a AppName,
     pub(super) town: &'a Town,
     pub(super) kind: OperationKind,
+    /// The image that this operation gave, or was to give, to a machine before.
+    pub(super) given: Option<&'a ImageRef>,
 }
 
 impl Preparation<'_> {
@@ -118,11 +134,12 @@ impl Preparation<'_> {
     pub(super) async fn prepare(self, step: &Step) -> Result<Prepared, StoreError> {
         Ok(Prepared::Call(Box::new(match step {
             Step::CreateVolume(region) => Call::CreateVolume(self.volume_spec(region)),
-            Step::CreateMachine { volume, region } => match self.new_machine(volume, region).await {
+            // An earlier create may still appear. All creates of an operation have one image, so that it is known.
+            Step::CreateMachine { volume, region } => match self.new_machine(volume, region, self.given).await {
                 Ok(machine) => Call::CreateMachine(machine),
                 Err(error) => return not_prepared(error),
             },
-            Step::UpdateMachine { machine, volume, region } => match self.new_machine(volume, region).await {
+            Step::UpdateMachine { machine, volume, region } => match self.new_machine(volume, region, None).await {
                 Ok(new) => Call::UpdateMachine(machine.clone(), new),
                 Err(error) => return not_prepared(error),
             },
@@ -167,10 +184,19 @@ impl Preparation<'_> {
         }
     }
 
-    async fn new_machine(self, volume: &VolumeId, region: &Region) -> Result<NewMachine, SecretError> {
+    async fn new_machine(
+        self,
+        volume: &VolumeId,
+        region: &Region,
+        given: Option<&ImageRef>,
+    ) -> Result<NewMachine, SecretError> {
         let token = gateway_token(self.ports, self.town).await?;
         let token_expires_at = token.expires_at;
         let template = &self.settings.machine;
+        let image = match given {
+            Some(given) => given.clone(),
+            None => self.image().await?,
+        };
         let metadata = [
             ("gastown_town_id", self.town.id.to_string()),
             ("gastown_sandbox_id", self.town.sandbox_id.to_string()),
@@ -182,13 +208,19 @@ impl Preparation<'_> {
             app: self.app.clone(),
             town: self.town.id,
             region: region.clone(),
-            image: template.image.clone(),
+            image,
             guest: template.guest,
             volume: volume.clone(),
             env: self.environment(token.token)?,
             metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         };
         Ok(NewMachine { spec, token_expires_at })
+    }
+
+    /// Returns the image that the town's machine gets now.
+    async fn image(self) -> Result<ImageRef, SecretError> {
+        let rollout = self.ports.store.rollouts.deciding(self.town.id).await.map_err(SecretError::Store)?;
+        Ok(image_of_town(&self.settings.machine.image, rollout.as_ref()).clone())
     }
 
     fn environment(self, token: SecretString) -> Result<BTreeMap<String, String>, SecretError> {

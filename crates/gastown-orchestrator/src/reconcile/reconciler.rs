@@ -108,11 +108,8 @@ impl Reconciler {
         drive.operation = decision.operation.clone();
         match self.prepare(&decision, drive, &app).await? {
             Prepared::Call(call) => {
-                if let Some(expires_at) = call.token_expires_at() {
-                    // Written with the intent, so that it is known of a machine whose create was not answered.
-                    decision.operation.progress.token_expires_at = Some(expires_at);
-                    drive.operation = decision.operation.clone();
-                }
+                decision.operation.progress = call.intended(decision.operation.progress);
+                drive.operation = decision.operation.clone();
                 self.send(*call, decision, drive, &app).await
             }
             Prepared::NoCall(action) => {
@@ -172,7 +169,8 @@ impl Reconciler {
             Action::GiveUp(failure) => return Ok(Prepared::NoCall(NoCall::GiveUp(*failure))),
         };
         let kind = decision.operation.kind;
-        let preparation = Preparation { ports: &self.ports, settings: &self.settings, app, town: &drive.town, kind };
+        let (town, given) = (&drive.town, decision.operation.progress.image.as_ref());
+        let preparation = Preparation { ports: &self.ports, settings: &self.settings, app, town, kind, given };
         match drive.lease.run(OnLoss::Abandon, preparation.prepare(step)).await {
             Ok(prepared) => Ok(prepared),
             Err(error) => {

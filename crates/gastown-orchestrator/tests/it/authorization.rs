@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gastown_domain::ports::{
     Action, AddRig, Caller, DestroyTown, EventPage, MockDriftChecks, MockHealthChecks, MockOperations, MockOrphans,
-    MockRegistry, MockRigs, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns, UpdateTown,
-    VerifiedToken,
+    MockRegistry, MockRigs, MockRollouts, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns,
+    UpdateTown, VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
@@ -96,6 +96,7 @@ fn no_calls(registry: MockRegistry, users: MockUsers) -> Store {
         users: Arc::new(users),
         drift_checks: Arc::new(MockDriftChecks::new()),
         health_checks: Arc::new(MockHealthChecks::new()),
+        rollouts: Arc::new(MockRollouts::new()),
         orphans: Arc::new(MockOrphans::new()),
         jobs: Arc::new(MockSingletonJobs::new()),
     }

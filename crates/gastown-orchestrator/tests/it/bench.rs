@@ -12,7 +12,7 @@ use gastown_domain::{
 };
 use gastown_orchestrator::{
     DriftDetector, Env, HealthMonitor, IdleStopper, MachineTemplate, OrphanSweeper, Policy, Ports, Provider,
-    SandboxEnv, Secrets, Settings, Store as StorePorts, TownService, Workers,
+    RolloutDriver, SandboxEnv, Secrets, Settings, Store as StorePorts, TownService, Workers,
 };
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -85,6 +85,7 @@ pub(crate) struct Replica {
     pub(crate) monitor: HealthMonitor,
     pub(crate) idle: IdleStopper,
     pub(crate) orphans: OrphanSweeper,
+    pub(crate) rollouts: RolloutDriver,
     pub(crate) process: Process,
     pub(crate) stop: CancellationToken,
 }
@@ -147,7 +148,8 @@ impl Bench {
                 drift_checks: connection.clone(),
                 health_checks: connection.clone(),
                 orphans: connection.clone(),
-                jobs: connection,
+                jobs: connection.clone(),
+                rollouts: connection,
             },
             provider: Provider {
                 apps: client.clone(),
@@ -184,7 +186,8 @@ impl Bench {
             drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into()),
             monitor: HealthMonitor::new(towns.clone(), ports.clone(), self.settings.clone().into()),
             idle: IdleStopper::new(towns.clone(), ports.clone(), self.settings.clone().into()),
-            orphans: OrphanSweeper::new(ports, self.settings.clone().into(), worker),
+            orphans: OrphanSweeper::new(ports.clone(), self.settings.clone().into(), worker.clone()),
+            rollouts: RolloutDriver::new(ports, self.settings.clone().into(), worker),
             towns,
             process,
             stop,

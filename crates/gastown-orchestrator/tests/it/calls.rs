@@ -92,6 +92,12 @@ listed! {
         RenewJob,
         EndJob,
         JobStates,
+        // Rollouts
+        DecidingRollout,
+        ActiveRollout,
+        ObserveRollout,
+        TouchTown,
+        ConcludeRollout,
     }
 }
 

@@ -56,6 +56,7 @@ impl World {
             name: machine_name(town),
             region,
             volume: volume.clone(),
+            image: "registry.fly.io/unknown:1".parse().unwrap(),
             env: BTreeMap::new(),
             metadata,
             phase: Phase::On(now),

@@ -269,6 +269,9 @@ impl Machines for FlyClient {
         self.assert_app_matches(&spec.app, &spec.town);
         let (id, spec) = (id.clone(), spec.clone());
         self.fly(ACTION, move |world| {
+            if world.missing_images.contains(&spec.image) {
+                return Err(ProviderError::Misconfigured { action: ACTION, cause: "no such image".into() });
+            }
             let has_volume = world.volume(&spec.volume).is_some();
             match world.machine(&id) {
                 None => Err(ProviderError::MachineMissing { action: ACTION }),
@@ -276,6 +279,7 @@ impl Machines for FlyClient {
                     Err(ProviderError::VolumeMissing { action: ACTION, cause: "no such volume".into() })
                 }
                 Some(machine) if matches!(machine.power(), Power::Off | Power::Failed) => {
+                    machine.image = spec.image;
                     machine.env = spec.env;
                     machine.metadata = spec.metadata;
                     // Fly ignores a changed mount.

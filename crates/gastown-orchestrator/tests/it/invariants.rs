@@ -41,6 +41,7 @@ impl Bench {
                 row.violations(&rows)
             };
             violations.extend(found.into_iter().map(|violation| format!("{violation}: {row:?}")));
+            violations.extend(row.image_violation(&rows));
         }
         violations.extend(unowned_resources(&rows, &world));
         violations
@@ -88,6 +89,7 @@ impl Bench {
         violations
             .extend(from_incomplete_lists.map(|deletion| format!("deleted while lists were incomplete: {deletion:?}")));
         violations.extend(rows.ledger.violations(&rows, &world));
+        violations.extend(rows.rollouts.violations());
         violations
     }
 }
@@ -132,6 +134,12 @@ impl Row<'_> {
         .into_iter()
         .filter_map(|(holds, violation)| (!holds).then_some(violation))
         .collect()
+    }
+
+    /// Returns the violation of a town whose machine has another image than is recorded.
+    fn image_violation(&self, rows: &Rows) -> Option<String> {
+        let (recorded, machine) = (rows.records.health_of(self.town.id).image?, self.machines.first()?);
+        (machine.image != recorded).then(|| format!("{recorded} is recorded as the image of {machine:?}"))
     }
 
     /// Returns true if the status matches the resources.

@@ -36,6 +36,8 @@ mod registry;
 mod restarts;
 mod restores;
 mod rigs;
+mod rollout_rows;
+mod rollouts;
 mod runner;
 mod sampled;
 mod sandboxes;

@@ -9,7 +9,9 @@ use gastown_domain::ports::{
     Alarm, DriftChecks, DriftRecord, DriftRound, FailedCheck, JobState, LeaderLease, ObservedOrphan, Orphan, OrphanEnd,
     Orphans, RoundFigures, RoundProgress, RoundState, SingletonJob, SingletonJobs, StoreError, TownHealth, WorkerId,
 };
-use gastown_domain::{AppName, Drift, Recorded, ResourceId, Town, TownId, TownRecord, TownStatus, TownTag};
+use gastown_domain::{
+    AppName, Drift, Recorded, ResourceId, RestartCount, Town, TownId, TownRecord, TownStatus, TownTag,
+};
 
 use crate::faults::Query;
 use crate::store::{Connection, Rows};
@@ -85,6 +87,14 @@ impl Records {
         health.restarts = check.count.restarts;
         health.window_started_at = Some(check.count.window_started_at);
         true
+    }
+
+    /// Counts a restart that a rollout requests. A check in progress finds another mark.
+    pub(crate) fn count_rollout_restart(&mut self, town: TownId, count: RestartCount, now: DateTime<Utc>) {
+        let health = self.health.entry(town).or_default();
+        health.restarts = count.restarts;
+        health.window_started_at = Some(count.window_started_at);
+        self.next_checks.insert(town, now);
     }
 
     /// Records that an operation ended or soft-deleted the town. Earlier observations no longer count, and a check in

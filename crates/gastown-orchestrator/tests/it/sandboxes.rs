@@ -42,8 +42,10 @@ impl Sandboxes for FlyClient {
         let at = at.clone();
         self.call(Call::Health, move |world| {
             answering(world, &at)?;
+            let image = world.machine(&at.machine).map(|machine| machine.image.clone());
+            let is_bad = image.is_some_and(|image| world.bad_images.contains(&image));
             let unhealthy = SandboxError::Unhealthy { reason: gastown_domain::HealthReason::NotReady };
-            if world.sandboxes_unhealthy { Err(unhealthy) } else { Ok(()) }
+            if world.sandboxes_unhealthy || is_bad { Err(unhealthy) } else { Ok(()) }
         })
         .await
     }

@@ -22,6 +22,7 @@ use crate::ledger::Ledger;
 use crate::process::HANG;
 use crate::records::{DriftUpdate, Records};
 use crate::registry::pepper_of;
+use crate::rollout_rows::RolloutRows;
 
 /// A row of the operations table, with the columns that only the store uses.
 #[derive(Debug, Clone)]
@@ -50,6 +51,7 @@ pub(crate) struct Rows {
     pub(crate) users: BTreeSet<UserId>,
     pub(crate) blocked: BTreeSet<UserId>,
     pub(crate) records: Records,
+    pub(crate) rollouts: RolloutRows,
     pub(crate) ledger: Ledger,
 }
 
@@ -501,6 +503,10 @@ impl Operations for Connection {
             if outcome.is_ok() {
                 let is_idle_stop = RecordedOperation::from(operation.clone()).is_idle_stop();
                 rows.records.health.entry(fence.town).or_default().idle_stopped_at = is_idle_stop.then_some(now);
+            }
+            if operation.progress.may_have_given_image() {
+                let health = rows.records.health.entry(fence.town).or_default();
+                health.image = operation.progress.known_image().cloned();
             }
             Ok(rows.towns[&fence.town].clone())
         })

@@ -26,7 +26,7 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     use Action::{
         AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine,
     };
-    use Query::{AcceptCreate, CallersTown, Finish, ListRigs, Record, Request, User};
+    use Query::{AcceptCreate, CallersTown, DecidingRollout, Finish, ListRigs, Record, Request, User};
     let bench = Bench::new();
     let towns = bench.replica().towns;
     // The first create makes sure of the app.
@@ -36,8 +36,8 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     let town = towns.create_town(&alice(), request("mill")).await.unwrap().town.id;
     let (calls, queries) = taken(&bench);
     assert_eq!(calls, [Call::Fly(CreateVolume), Call::Fly(CreateMachine), Call::Fly(AwaitMachine), Call::Health]);
-    // The first read tells if the owner is blocked. The last record is that of the poll of the sandbox, which boots for two seconds.
-    assert_eq!(queries, [User, AcceptCreate, User, Record, Record, Record, ListRigs, Finish]);
+    // The first read tells if the owner is blocked. The machine's image depends on the rollouts. The last record is that of the poll of the sandbox, which boots for two seconds.
+    assert_eq!(queries, [User, AcceptCreate, User, DecidingRollout, Record, Record, Record, ListRigs, Finish]);
 
     towns.stop_town(&alice(), town).await.unwrap();
     let (calls, queries) = taken(&bench);
@@ -48,7 +48,7 @@ async fn undisturbed_operations_look_at_nothing_and_write_once_per_fact() {
     let (calls, queries) = taken(&bench);
     let start = [UpdateMachine, StartMachine, AwaitMachine].map(Call::Fly);
     assert_eq!(calls, [&start[..], &[Call::Health]].concat());
-    assert_eq!(queries, [CallersTown, Request, User, Record, Record, ListRigs, Finish]);
+    assert_eq!(queries, [CallersTown, Request, User, DecidingRollout, Record, Record, ListRigs, Finish]);
 
     towns.destroy_town(&alice(), DestroyTown::of(town)).await.unwrap();
     let (calls, queries) = taken(&bench);

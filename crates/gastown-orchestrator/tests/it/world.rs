@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{MachineSpec, ObservedMachine, ObservedVolume};
-use gastown_domain::{AppName, MachineId, Power, Region, SandboxRig, TownId, VolumeId};
+use gastown_domain::{AppName, ImageRef, MachineId, Power, Region, SandboxRig, TownId, VolumeId};
 use tokio::time::Instant;
 
 use crate::deletions::Deletion;
@@ -39,6 +39,7 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) region: Region,
     pub(crate) volume: VolumeId,
+    pub(crate) image: ImageRef,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) phase: Phase,
@@ -148,6 +149,10 @@ pub(crate) struct World {
     pub(crate) volumes_are_deleted_slowly: bool,
     /// Deletes of machines succeed and have no effect.
     pub(crate) deletes_are_ignored: bool,
+    /// Sandboxes of these images report that they are unhealthy.
+    pub(crate) bad_images: BTreeSet<ImageRef>,
+    /// Updates to these images are refused until an operator acts.
+    pub(crate) missing_images: BTreeSet<ImageRef>,
     /// Sandboxes report that they are unhealthy.
     pub(crate) sandboxes_unhealthy: bool,
     /// Sandboxes start on an empty volume although they were told to restore their data.
@@ -288,6 +293,7 @@ impl World {
             name: machine_name(spec.town),
             region: spec.region.clone(),
             volume: spec.volume.clone(),
+            image: spec.image.clone(),
             env: spec.env.clone(),
             metadata: spec.metadata.clone(),
             phase: Phase::Starting(now + BOOT),

@@ -39,6 +39,8 @@ pub struct Model {
     pub heard_at: Option<DateTimeUtc>,
     pub idle_since: Option<DateTimeUtc>,
     pub idle_stopped_at: Option<DateTimeUtc>,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub image: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,6 +4,8 @@ pub mod gastown_operations;
 pub mod gastown_orphans;
 pub mod gastown_passes;
 pub mod gastown_rigs;
+pub mod gastown_rollout_towns;
+pub mod gastown_rollouts;
 pub mod gastown_town_events;
 pub mod gastown_town_health;
 pub mod gastown_towns;

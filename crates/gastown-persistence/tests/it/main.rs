@@ -28,6 +28,7 @@ mod recording;
 mod registry;
 mod requests;
 mod rigs;
+mod rollouts;
 mod round_trips;
 mod shares;
 mod singleton_jobs;

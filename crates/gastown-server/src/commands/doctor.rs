@@ -95,7 +95,7 @@ fn read_key(path: &std::path::Path) -> anyhow::Result<SandboxKey> {
 
 fn image(config: &Config) -> Check {
     let image = &config.orchestrator.machine.image;
-    if image.as_str().contains("@sha256:") {
+    if image.is_pinned() {
         return Check::ok("image", &format!("{image} is pinned by its digest"));
     }
     Check::warning(

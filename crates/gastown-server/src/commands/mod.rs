@@ -20,6 +20,7 @@ pub mod orphans;
 pub mod remote;
 mod render;
 pub mod rig;
+pub mod rollout;
 pub mod sandbox;
 mod say;
 pub mod serve;

@@ -102,6 +102,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("IDEMPOTENCY_KEY_RETENTION_DAYS", Value("30"), "How long idempotency keys are kept, in days. A repeat of an older request is a new one."),
     setting("TOMBSTONE_RETENTION_DAYS", Value("30"), "how long the configuration and the rigs of a destroyed town are kept, in days"),
     setting("RETENTION_SWEEP_SECONDS", Value("3600"), "how often one process removes what these three settings no longer keep"),
+    setting("ROLLOUT_SECONDS", Value("10"), "how often one process gives the next towns of a rollout their turn"),
     setting("ORPHAN_DELETE", Value("true"), "deletes orphans (true) or only reports them (false)"),
     setting("METRICS_LISTEN", Absent, "Host and port of the metrics, such as 127.0.0.1:9464. Port 0 picks a free one."),
     setting("METRICS_TOKEN", Absent, "The bearer token of the metrics. Without it, everyone who reaches the address may read them."),

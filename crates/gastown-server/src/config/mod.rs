@@ -165,6 +165,7 @@ impl Config {
         "REPLICAS",
         "RESTORE_PATIENCE_SECONDS",
         "RETENTION_SWEEP_SECONDS",
+        "ROLLOUT_SECONDS",
         "SANDBOX_CALLS_PER_MINUTE",
         "SANDBOX_PUBLIC_KEY",
         "SANDBOX_URL",

@@ -5,7 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use gastown_orchestrator::{
-    Delays, DriftPolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, Timeouts, ValidPolicy,
+    Delays, DriftPolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, RolloutPolicy, Timeouts,
+    ValidPolicy,
 };
 
 use crate::settings_source::Reader;
@@ -54,6 +55,11 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Option<ValidPolicy> {
             keys: days(reader, "IDEMPOTENCY_KEY_RETENTION_DAYS", default.retention.keys),
             tombstones: days(reader, "TOMBSTONE_RETENTION_DAYS", default.retention.tombstones),
             every: up_to(reader, "RETENTION_SWEEP_SECONDS", default.retention.every, DAY),
+        },
+        rollout: RolloutPolicy {
+            every: up_to(reader, "ROLLOUT_SECONDS", default.rollout.every, DAY),
+            // The monitor needs three periods to find a town unhealthy.
+            soak: monitor_every * 4,
         },
     };
     policy.validated().map_err(|error| reader.wrong("LEASE_SECONDS", &format!("is invalid: {error}"))).ok()

@@ -426,6 +426,7 @@ fn intervals_and_limits_are_configurable() {
         ("ORPHAN_DELETE", "false"),
         ("REPLICAS", "4"),
         ("RETENTION_SWEEP_SECONDS", "11"),
+        ("ROLLOUT_SECONDS", "13"),
     ];
     let config = Config::read(&source(&settings)).unwrap();
     let (policy, default) = (config.orchestrator.policy, Policy::production());
@@ -434,6 +435,7 @@ fn intervals_and_limits_are_configurable() {
     let retention = [policy.retention.events, policy.retention.keys, policy.retention.tombstones];
     assert_eq!(retention.map(|age| age.as_secs() / 86_400), [400, 2, 1]);
     assert_eq!((policy.retention.every.as_secs(), policy.monitor.every.as_secs()), (11, 12));
+    assert_eq!((policy.rollout.every.as_secs(), policy.rollout.soak.as_secs()), (13, 48));
     assert_eq!((limits.towns_per_user, limits.operations_per_user, seconds), (3, 4, 7));
     assert_eq!((limits.changes_per_minute.get(), limits.sandbox_calls_per_minute.get()), (5, 6));
     let orphans = OrphanPolicy {
@@ -456,6 +458,7 @@ fn intervals_and_limits_are_configurable() {
         ("ORPHAN_DELETE", "perhaps"),
         ("REPLICAS", "0"),
         ("RETENTION_SWEEP_SECONDS", "0"),
+        ("ROLLOUT_SECONDS", "0"),
     ] {
         assert_eq!(mistakes(&[(name, value)]), [name], "{value}");
     }

@@ -19,7 +19,7 @@ const TOWNS: usize = 3;
 /// The operations, with the statements and the transactions that each may make. The statements include the notifications of
 /// watchers, which are sent in the background.
 const LIMITS: [(&str, u64, u64); 4] =
-    [("createTown", 20, 5), ("stopTown", 16, 4), ("startTown", 17, 4), ("destroyTown", 20, 5)];
+    [("createTown", 21, 5), ("stopTown", 16, 4), ("startTown", 18, 4), ("destroyTown", 20, 5)];
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Cost {

@@ -77,6 +77,7 @@ mod remote_commands;
 mod replica;
 mod rigs;
 mod rolling_upgrade;
+mod rollouts;
 mod rotations;
 mod rows;
 mod sandbox_check;

@@ -12,7 +12,8 @@ use gastown_domain::{Backoff, UserId};
 use gastown_fly::RateLimiting;
 use gastown_jwt::{TokenKeys, TokenMinter};
 use gastown_orchestrator::{
-    Delays, DriftPolicy, IdlePolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, Timeouts,
+    Delays, DriftPolicy, IdlePolicy, Limits, MonitorPolicy, OrphanPolicy, Policy, RetentionPolicy, RolloutPolicy,
+    Timeouts,
 };
 use gastown_persistence::{Database, DatabaseSettings, MigrateError};
 use gastown_sandbox_sim::SimulatedSandboxes;
@@ -226,6 +227,7 @@ fn fast_policy() -> Policy {
         idle: IdlePolicy { every: NEVER, ..usual.idle },
         orphans: OrphanPolicy { every: NEVER, ..usual.orphans },
         retention: RetentionPolicy { every: NEVER, ..usual.retention },
+        rollout: RolloutPolicy { every: NEVER, soak: Duration::from_millis(300) },
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gastown::domain::AppPlacement;
 use gastown::ports::{
     MockApps, MockClock, MockDriftChecks, MockHealthChecks, MockHistory, MockIds, MockInventory, MockJitter,
-    MockMachines, MockOperations, MockOrphans, MockReadiness, MockRegistry, MockRigs, MockSandboxes, MockSealer,
-    MockSingletonJobs, MockTokenMint, MockTownKeys, MockUserTokens, MockUserTurns, MockUsers, MockVolumes,
+    MockMachines, MockOperations, MockOrphans, MockReadiness, MockRegistry, MockRigs, MockRollouts, MockSandboxes,
+    MockSealer, MockSingletonJobs, MockTokenMint, MockTownKeys, MockUserTokens, MockUserTurns, MockUsers, MockVolumes,
 };
 use gastown::{BuildError, Gastown, GastownBuilder, SandboxEnv};
 
@@ -18,6 +18,7 @@ fn all_ports() -> GastownBuilder {
         .users(Arc::new(MockUsers::new()))
         .drift_checks(Arc::new(MockDriftChecks::new()))
         .health_checks(Arc::new(MockHealthChecks::new()))
+        .rollouts(Arc::new(MockRollouts::new()))
         .orphans(Arc::new(MockOrphans::new()))
         .jobs(Arc::new(MockSingletonJobs::new()))
         .history(Arc::new(MockHistory::new()))

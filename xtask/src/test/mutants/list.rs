@@ -13,6 +13,7 @@ const DECIDE: &str = "crates/gastown-orchestrator/src/reconcile/decide.rs";
 const LEASE: &str = "crates/gastown-orchestrator/src/reconcile/lease.rs";
 const RECONCILER: &str = "crates/gastown-orchestrator/src/reconcile/reconciler.rs";
 const OBSERVE: &str = "crates/gastown-orchestrator/src/reconcile/observe.rs";
+const ROLLOUT_TOWNS: &str = "crates/gastown-persistence/src/rollout_towns.rs";
 const CLAIMS: &str = "crates/gastown-persistence/src/claims.rs";
 
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -461,6 +462,35 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "crates/gastown-persistence/src/request.rs",
         sound: "    if request.kind != OperationKind::Start || !current.may_have_stopped_machine() {",
         broken: "    if request.kind != OperationKind::Start || current.attempt < u32::MAX {",
+        name: "second-turn",
+        about: "a rollout restarts a town again that had its turn",
+        file: ROLLOUT_TOWNS,
+        sound: "    if !insert_turn(tx, touch, now).await? {\n        return Ok(Touched::Refused);\n    }\n",
+        broken: "    insert_turn(tx, touch, now).await?;\n",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "too-many-turns",
+        about: "a rollout restarts more towns at the same time than it may",
+        file: ROLLOUT_TOWNS,
+        sound: "if !is_driven || unavailable(tx, touch.rollout).await? >= u32::from(rollout.max_unavailable.get()) {",
+        broken: "if !is_driven {",
+        suites: PERSISTENCE,
+    },
+    Mutant {
+        name: "rollout-goes-on",
+        about: "a rollout goes on with the next towns after a failed wave",
+        file: "crates/gastown-orchestrator/src/rollout/mod.rs",
+        sound: "RolloutStep::Pause => self.pause(&observed, reason(&observed)).await,",
+        broken: "RolloutStep::Pause => self.wave(&observed, 1).await,",
+        suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "unconfirmed-image",
+        about: "an image is recorded although its update was never confirmed",
+        file: "crates/gastown-domain/src/operation.rs",
+        sound: "self.image.as_ref().filter(|_| self.image_confirmed)",
+        broken: "self.image.as_ref()",
         suites: PERSISTENCE,
     },
 ];

@@ -25,19 +25,19 @@ const fn expected(scenario: Scenario) -> Kinds {
         ListVolumes, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine,
     };
     use Query::{
-        AcceptCreate, Claim, ClaimDue, ClaimJob, CloseOrphan, Current, EndJob, EndRound, FindRig, Finish,
-        InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, Lives, LoadTown, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
-        RecordHeartbeats, RecordOrphans, RecordToken, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, CallersTown, Request, Restart, SetRigStatus, Stranded, ConfirmRig, UpdateConfig,
+        AcceptCreate, ActiveRollout, Claim, ClaimDue, ClaimJob, CloseOrphan, ConcludeRollout, Current, DecidingRollout, EndJob, EndRound, FindRig, Finish,
+        InsertRig, JoinRound, ListEvents, ListRigs, ListTowns, Lives, LoadTown, ObserveRollout, OrphanRecords, Outcome, Record, RecordDeletion, RecordDrift,
+        RecordHeartbeats, RecordOrphans, RecordToken, RefuseRig, Reinstate, Release, RemoveRig, Renew, RenewJob, ReportRound, ReportTown, CallersTown, Request, Restart, SetRigStatus, Stranded, TouchTown, ConfirmRig, UpdateConfig,
         IdleTowns, InsertRigAndStart, RecordUse, StopIdle, TakeTowns,
         TownRecords, TownsWithPendingRigs, User,
     };
     match scenario {
         Scenario::Create => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[Call::Health],
-            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User, DecidingRollout]),
         Scenario::CreateWithRig => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[AcceptCreate, Finish, ListRigs, Outcome, Record, ConfirmRig, User]),
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, ConfirmRig, User, DecidingRollout]),
         Scenario::ReconcileRigs => (
             &[], &[Call::Rigs, Call::AddRig, Call::RemoveRig],
             &[ClaimDue, ListRigs, LoadTown, RefuseRig, RemoveRig, ConfirmRig, Stranded, TownsWithPendingRigs]),
@@ -49,52 +49,52 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[AcceptCreate, ClaimDue, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Stranded, TownsWithPendingRigs, User]),
         Scenario::CreateInSecondRegion => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User]),
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, User, DecidingRollout]),
         Scenario::CreateWithSurplusVolume => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Finish, ListRigs, Outcome, Record, Renew, User]),
+            &[AcceptCreate, Finish, ListRigs, Outcome, Record, Renew, User, DecidingRollout]),
         Scenario::RollBack => (
             &[CreateMachine, CreateVolume, DeleteVolume, EnsureApp, ListVolumes, ReadVolume], &[],
-            &[AcceptCreate, Finish, Outcome, Record, User]),
+            &[AcceptCreate, Finish, Outcome, Record, User, DecidingRollout]),
         Scenario::RollBackMachine => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
+            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User, DecidingRollout]),
         Scenario::RollBackUnhealthy => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Health],
-            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User]),
+            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, User, DecidingRollout]),
         Scenario::Start => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health],
-            &[Finish, ListRigs, Outcome, Record, CallersTown, Request, User]),
+            &[Finish, ListRigs, Outcome, Record, CallersTown, Request, User, DecidingRollout]),
         Scenario::StartUnhealthy => (
             &[AwaitMachine, ReadMachine, StartMachine, StopMachine, UpdateMachine], &[Call::Health],
-            &[Finish, Outcome, Record, CallersTown, Request, User]),
+            &[Finish, Outcome, Record, CallersTown, Request, User, DecidingRollout]),
         Scenario::StartWithoutVolume => (
             &[ListVolumes, ReadMachine, ReadVolume, UpdateMachine], &[],
-            &[Finish, Record, CallersTown, Request, User]),
+            &[Finish, Record, CallersTown, Request, User, DecidingRollout]),
         Scenario::StartWithNewRig => (
             &[AwaitMachine, StartMachine, UpdateMachine], &[Call::Health, Call::Rigs, Call::AddRig],
-            &[Current, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, CallersTown, Request, ConfirmRig, User]),
+            &[Current, Finish, InsertRig, ListRigs, LoadTown, Outcome, Record, CallersTown, Request, ConfirmRig, User, DecidingRollout]),
         Scenario::StartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadVolume], &[Call::Health],
-            &[Finish, ListRigs, Outcome, Record, CallersTown, Request, User]),
+            &[Finish, ListRigs, Outcome, Record, CallersTown, Request, User, DecidingRollout]),
         Scenario::StartRunning => (
             &[], &[Call::Health],
             &[Finish, ListRigs, CallersTown, Request]),
         Scenario::Restart => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Sync, Call::Health],
-            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
+            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User, DecidingRollout]),
         Scenario::RestartUnhealthy => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Sync, Call::Health],
-            &[ClaimDue, Finish, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
+            &[ClaimDue, Finish, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User, DecidingRollout]),
         Scenario::RestartWithoutVolume => (
             &[ListVolumes, ReadMachine, ReadVolume], &[],
             &[ClaimDue, Finish, LoadTown, Renew, Restart, Stranded, TownsWithPendingRigs]),
         Scenario::RestartWithNewMachine => (
             &[AwaitMachine, CreateMachine, ListMachines, ReadMachine, ReadVolume], &[Call::Health],
-            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User]),
+            &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Restart, Stranded, TownsWithPendingRigs, User, DecidingRollout]),
         Scenario::StopRestarting => (
             &[AwaitMachine, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
-            &[ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs, User]),
+            &[ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs, User, DecidingRollout]),
         Scenario::DestroyRestarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
             &[Claim, ClaimDue, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, Restart, Stranded, TownsWithPendingRigs]),
@@ -113,24 +113,33 @@ const fn expected(scenario: Scenario) -> Kinds {
         Scenario::AddRigStoppedIdle => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::AddRig, Call::Health, Call::Rigs],
             &[CallersTown, Claim, ConfirmRig, Current, Finish, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, User]),
+        Scenario::Rollout => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health, Call::Sync],
+            &[ActiveRollout, ClaimDue, ClaimJob, ConcludeRollout, DecidingRollout, EndJob, Finish, ListRigs, LoadTown, ObserveRollout, Record, Renew, Stranded, TouchTown, TownsWithPendingRigs, User]),
+        Scenario::UndoRollout => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health, Call::Sync],
+            &[ActiveRollout, ClaimDue, ClaimJob, ConcludeRollout, DecidingRollout, EndJob, Finish, ListRigs, LoadTown, ObserveRollout, Record, Renew, Stranded, TouchTown, TownsWithPendingRigs, User]),
+        Scenario::StopRollingOut => (
+            &[AwaitMachine, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
+            &[ActiveRollout, CallersTown, ClaimDue, ClaimJob, ConcludeRollout, DecidingRollout, EndJob, Finish, LoadTown, ObserveRollout, Outcome, Record, Renew, Request, Stranded, TouchTown, TownsWithPendingRigs, User]),
         Scenario::Restore => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
-            &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User, DecidingRollout]),
         Scenario::RestoreInSecondRegion => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
-            &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[CallersTown, Claim, Finish, ListRigs, LoadTown, Outcome, Record, Renew, Request, User, DecidingRollout]),
         Scenario::RestoreRefused => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User, DecidingRollout]),
         Scenario::RestoreNothing => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[Call::Restored],
-            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User, DecidingRollout]),
         Scenario::RestoreFound => (
             &[ReadMachine, ReadVolume], &[],
             &[CallersTown, Claim, Finish, LoadTown, Outcome, Renew, Request]),
         Scenario::DestroyRestoring => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User]),
+            &[CallersTown, Claim, Finish, LoadTown, Outcome, Record, Renew, Request, User, DecidingRollout]),
         Scenario::Stop => (
             &[AwaitMachine, StopMachine], &[Call::Sync],
             &[Finish, Outcome, Record, CallersTown, Request]),
@@ -145,10 +154,10 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request]),
         Scenario::DestroyCreating => (
             &[AwaitMachine, CreateMachine, CreateVolume, DeleteMachine, DeleteVolume, EnsureApp, ListMachines, ListVolumes, ReadMachine, ReadVolume], &[],
-            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, User]),
+            &[AcceptCreate, Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, User, DecidingRollout]),
         Scenario::DestroyStarting => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[],
-            &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, User]),
+            &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request, User, DecidingRollout]),
         Scenario::DestroyStopping => (
             &[AwaitMachine, DeleteMachine, DeleteVolume, ListMachines, ListVolumes, ReadMachine, ReadVolume, StopMachine], &[Call::Sync],
             &[Claim, Finish, LoadTown, Outcome, Record, Renew, CallersTown, Request]),
@@ -166,7 +175,7 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[CallersTown, FindRig, ListEvents, ListTowns, Lives, LoadTown, RecordHeartbeats, RecordToken, RecordUse, ReportTown, User]),
         Scenario::ShutDown => (
             &[AwaitMachine, CreateMachine, CreateVolume, EnsureApp], &[],
-            &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User]),
+            &[AcceptCreate, Current, LoadTown, Outcome, Record, Release, User, DecidingRollout]),
         Scenario::TakeOver => (
             &[ListMachines, ReadVolume], &[Call::Health],
             &[ClaimDue, Finish, ListRigs, LoadTown, Record, Renew, Stranded, TownsWithPendingRigs]),

@@ -9,6 +9,7 @@ use gastown_orchestrator::Grace;
 use tokio::time::{Instant, sleep};
 
 use super::case::Case;
+use super::rolling_out::finish_rollout;
 use super::scenario::Scenario;
 use crate::bench::{Bench, Replica, alice, request};
 use crate::faults::{Call, Fault};
@@ -69,6 +70,10 @@ impl Fixture {
             | Scenario::AddRigStoppingIdle
                 if case.hangs_at_fly() =>
             {
+                self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
+            }
+            Scenario::Rollout | Scenario::UndoRollout | Scenario::StopRollingOut => {
+                finish_rollout(&self.bench).await;
                 self.until_consistent(DRIFT_PASSES, run_drift_detector).await;
             }
             Scenario::SweepOrphans | Scenario::SweepIncompleteLists => {

@@ -7,6 +7,7 @@
 mod case;
 mod expected;
 mod fixture;
+mod rolling_out;
 mod scenario;
 
 use std::collections::{BTreeMap, HashSet};

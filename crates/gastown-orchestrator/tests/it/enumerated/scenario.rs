@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use gastown_domain::ports::{
-    Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, TownPage, Towns as _, UpdateTown,
+    Action, DestroyTown, EventPage, HomeCalls as _, RemoveRig, RolloutOrder, TownPage, Towns as _, UpdateTown,
 };
 use gastown_domain::{Change, ConfigPatch, RigId, SandboxReport, TownConfig, TownId};
 use gastown_orchestrator::RestartSync;
@@ -14,6 +14,7 @@ use super::fixture::{
     Fixture, abandoned_create, attempt, delete_as_operator, keyed, rig, run_drift_detector, run_orphan_sweeper,
     wait_for_call, with_rig,
 };
+use super::rolling_out::{new_image, roll_out, start_rollout, until_still};
 use crate::bench::{Bench, Replica, alice, request};
 use crate::faults::listed;
 use crate::world::Phase;
@@ -62,6 +63,12 @@ listed! {
         RestartWithoutVolume,
         /// The running town's machine is gone, and the restart creates another one on its volume.
         RestartWithNewMachine,
+        /// A rollout brings a new image to a running town.
+        Rollout,
+        /// The sandbox of the new image stays unhealthy, and an operator undoes the rollout.
+        UndoRollout,
+        /// The owner stops the town while a rollout restarts it.
+        StopRollingOut,
         /// Restores a stopped town whose volume is lost.
         Restore,
         /// The first region has no capacity for machines.
@@ -138,6 +145,8 @@ impl Scenario {
             Self::StopIdle | Self::StartStoppingIdle => true,
             // They differ from a start of a running or stopped town, or of one that is stopping, in their request.
             Self::StartBeforeIdleStop | Self::AddRigStoppingIdle | Self::AddRigStoppedIdle => false,
+            // Their restarts are those of the monitor, and no caller waits for a pass.
+            Self::Rollout | Self::UndoRollout | Self::StopRollingOut => false,
             // They differ from a restart or a start in the state that they find.
             Self::RestartWithoutVolume | Self::RestartWithNewMachine => false,
             Self::Restore | Self::RestoreRefused => true,
@@ -171,6 +180,9 @@ impl Scenario {
             Self::RollBackUnhealthy => policy.timeouts.create = SHORT_TIMEOUT,
             Self::StartUnhealthy => policy.timeouts.start = SHORT_TIMEOUT,
             Self::RestartUnhealthy => policy.timeouts.restart = SHORT_TIMEOUT,
+            Self::Rollout | Self::UndoRollout | Self::StopRollingOut => {
+                (policy.timeouts.restart, policy.rollout.soak) = (SHORT_TIMEOUT * 3, SHORT_TIMEOUT);
+            }
             // The lost create may still make a volume until it expires.
             Self::CreateWithSurplusVolume => policy.timeouts.caller *= 2,
             _ => {}
@@ -208,6 +220,7 @@ impl Scenario {
             | Self::StartStoppingIdle
             | Self::AddRigStoppingIdle
             | Self::AddRigStoppedIdle => Some(bench.running("mill").await.id),
+            Self::Rollout | Self::UndoRollout | Self::StopRollingOut => Some(bench.running("mill").await.id),
             Self::AddRig | Self::RemoveRig | Self::RemoveRigByForce | Self::ReconcileRigs | Self::Read => {
                 Some(bench.running("mill").await.id)
             }
@@ -248,6 +261,13 @@ impl Scenario {
             | Self::RestoreNothing
             | Self::DestroyRestoring => fixture.lose_volume(self),
             Self::RestoreFound => fixture.record_loss(),
+            Self::Rollout | Self::StopRollingOut => start_rollout(&fixture.bench),
+            Self::UndoRollout => {
+                start_rollout(&fixture.bench);
+                fixture.bench.fly.world().bad_images.insert(new_image());
+                until_still(&fixture.bench).await;
+                fixture.bench.store.rows().order_rollout(RolloutOrder::Undo);
+            }
             Self::RemoveRig | Self::RemoveRigByForce => {
                 let rig =
                     fixture.bench.replica().towns.add_rig(&alice(), rig(fixture.town(), "engine")).await.unwrap().rig;
@@ -314,6 +334,8 @@ impl Scenario {
             Self::Restart | Self::RestartUnhealthy | Self::RestartWithoutVolume | Self::RestartWithNewMachine => {
                 restart(&replica, fixture).await;
             }
+            Self::Rollout | Self::UndoRollout => roll_out(&replica).await,
+            Self::StopRollingOut => stop_meanwhile(fixture, roll_out(&replica)).await,
             Self::Restore
             | Self::RestoreInSecondRegion
             | Self::RestoreRefused
@@ -449,7 +471,7 @@ async fn restart(replica: &Replica, fixture: &Fixture) {
     run_sweep(replica).await;
 }
 
-async fn run_sweep(replica: &Replica) {
+pub(super) async fn run_sweep(replica: &Replica) {
     let sweep = async {
         let _ = replica.workers.sweep().await;
         replica.workers.idle().await;

@@ -17,6 +17,9 @@ pub(super) struct Figures {
     operations: usize,
     /// Creates that were refused because their key belongs to another request.
     pub(super) keys_refused: usize,
+    /// Rollouts that were started, and restarts that they requested.
+    rollouts: usize,
+    touched: usize,
     /// Processes that died in a step or by a fault.
     pub(super) deaths: usize,
     pub(super) restarts: usize,
@@ -45,10 +48,23 @@ impl Figures {
         }
     }
 
+    /// Adds the figures of the rollouts.
+    pub(super) fn rollouts(&mut self, bench: &Bench) {
+        let rows = bench.store.rows();
+        (self.rollouts, self.touched) = (rows.rollouts.all.len(), rows.rollouts.restarts.len());
+    }
+
+    /// Returns true if rollouts have touched towns.
+    pub(super) const fn has_touched(&self) -> bool {
+        self.touched > 0
+    }
+
     pub(super) fn merge(mut self, other: Self) -> Self {
         self.runs += other.runs;
         self.operations += other.operations;
         self.keys_refused += other.keys_refused;
+        self.rollouts += other.rollouts;
+        self.touched += other.touched;
         self.deaths += other.deaths;
         self.restarts += other.restarts;
         self.hangs += other.hangs;
@@ -78,12 +94,14 @@ impl std::fmt::Display for Figures {
         let events: Vec<_> = self.events.iter().map(|(event, times)| format!("{event} {}", grouped(*times))).collect();
         write!(
             f,
-            "{} seeds: {} operations accepted; {} keys of other requests refused; {} processes died, {} restarted, \
+            "{} seeds: {} operations accepted; {} keys of other requests refused; {} rollouts touched {} towns; {} processes died, {} restarted, \
              {} hung; {} faults injected: {}; external events: {}; {} machines and volumes left to the orphan sweeper, \
              {} empty second volumes reported to operators; all quiet after at most {} sweeps",
             grouped(self.runs),
             grouped(self.operations),
             grouped(self.keys_refused),
+            grouped(self.rollouts),
+            grouped(self.touched),
             grouped(self.deaths),
             grouped(self.restarts),
             grouped(self.hangs),

@@ -66,6 +66,7 @@ fn random_requests_and_faults_recover() {
     );
     assert_eq!(figures.never_injected(), [], "faults that were never injected");
     assert!(figures.keys_refused > 0, "no key was reused: {figures}");
+    assert!(figures.has_touched(), "no rollout touched a town: {figures}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::{Caller, Clock as _, Jitter, RestoreTown, Towns as _};
-use gastown_domain::{Drift, OrphanReason, ResourceId, TownId, TownStatus};
+use gastown_domain::ports::{Caller, Clock as _, Jitter, NewRollout, RestoreTown, RolloutOrder, Towns as _};
+use gastown_domain::{Drift, MaxUnavailable, OrphanReason, Percent, ResourceId, TownId, TownStatus};
 use gastown_orchestrator::{Policy, RestartSync};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -29,6 +29,8 @@ const DRIFT_PASSES: usize = 8;
 /// The number of orphan sweeper passes within which no orphan is left. The grace period of a machine is seven passes.
 /// That of a volume of an unknown town is a day, at six passes an hour.
 const ORPHAN_PASSES: usize = 24 * 6 + 12;
+/// The passes within which a rollout ends. The last of them wait for the soak.
+const ROLLOUT_PASSES: usize = 250;
 /// In one run of this many, each user has an app.
 const APP_PER_USER: u64 = 4;
 
@@ -102,6 +104,10 @@ impl Run {
                 self.bench.make_idle(town);
                 self.run_briefly(at, async |replica: &Replica| drop(replica.idle.pass().await)).await;
             }
+            Step::OrderRollout { number } => order_rollout(&self.bench, number),
+            Step::DriveRollout { at } => {
+                self.run_briefly(at, async |replica: &Replica| drop(replica.rollouts.pass().await)).await;
+            }
             Step::RestoreTown { at, town } => {
                 let Some(request) = self.numbered(town).and_then(|town| restore_of(&self.bench, town)) else { return };
                 let caller = Caller::Trusted(self.bench.store.town(request.town).owner);
@@ -158,6 +164,7 @@ impl Run {
         self.end_external_events();
         sleep(ALL_DELAYS_OVER).await;
         self.figures.sweeps = self.until_quiet().await?;
+        self.end_rollout().await?;
         self.until_consistent(DRIFT_PASSES, inspect).await;
         self.until_consistent(ORPHAN_PASSES, sweep_orphans).await;
         self.figures.left_to_operators = self.delete_reported_volumes();
@@ -176,6 +183,26 @@ impl Run {
             return Err(format!("unexplained resources left to the orphan sweeper: {left:?}"));
         }
         Ok(self.figures)
+    }
+
+    /// Drives the rollout to its end. Its operator resumes it after failures.
+    async fn end_rollout(&mut self) -> Result<(), String> {
+        for _ in 0..ROLLOUT_PASSES {
+            let newest = self.bench.store.rows().rollouts.all.last().cloned();
+            let Some(newest) = newest.filter(|newest| newest.state.is_active()) else {
+                self.figures.rollouts(&self.bench);
+                return Ok(());
+            };
+            if !newest.state.is_driven() {
+                self.bench.store.rows().order_rollout(RolloutOrder::Resume);
+            }
+            sleep(Duration::from_secs(11)).await;
+            let replica = self.bench.replica();
+            let _ = replica.rollouts.pass().await;
+            // A pass may have accepted restarts, which a sweep drives.
+            self.until_quiet().await?;
+        }
+        Err(format!("the rollout does not end: {:?}", self.bench.store.rows().rollouts.all.last()))
     }
 
     /// Returns the resources of accepted towns that the orphan sweeper had to delete without one of four reasons.
@@ -269,6 +296,27 @@ impl Run {
             }
             pass(&self.bench.replica()).await;
         }
+    }
+}
+
+/// Changes the rollout as an operator does: starts one, pauses, resumes or undoes it.
+fn order_rollout(bench: &Bench, number: usize) {
+    let mut rows = bench.store.rows();
+    let at = bench.store.clock.now();
+    // Every rollout has an image of its own, so that each can be undone.
+    let image = format!("registry.fly.io/gastown:{}", 2 + rows.rollouts.all.len()).parse().unwrap();
+    let new = NewRollout {
+        image,
+        percent: Percent::ALL,
+        only_stopped: number.is_multiple_of(5),
+        max_unavailable: MaxUnavailable::try_from(1 + number as u64 % 2).unwrap(),
+        replace: true,
+    };
+    match number % 4 {
+        0 | 1 => drop(rows.start_rollout(&new, at)),
+        2 => drop(rows.order_rollout(RolloutOrder::Undo)),
+        _ if number.is_multiple_of(3) => drop(rows.order_rollout(RolloutOrder::Resume)),
+        _ => drop(rows.order_rollout(RolloutOrder::Pause)),
     }
 }
 

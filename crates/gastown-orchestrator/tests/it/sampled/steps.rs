@@ -42,6 +42,10 @@ pub(super) enum Step {
     StopFaults,
     /// Runs a sweep of the workers.
     Sweep { at: usize },
+    /// Changes the rollout as an operator does, by the number of the step.
+    OrderRollout { number: usize },
+    /// Makes a pass of the rollout, if it is due.
+    DriveRollout { at: usize },
     /// Requests a restart as the health monitor does.
     RestartTown { at: usize, town: usize },
     /// Lets a town be idle, and stops idle towns.
@@ -171,18 +175,22 @@ pub(super) fn steps_of(rng: &mut StdRng) -> Vec<Step> {
             steps.push(random_step(rng));
         }
     }
-    with_restarts_and_restores(steps)
+    with_background_work(steps)
 }
 
 /// Adds a restart before each sweep, which drives it, an idle stop before each drift pass, and a restore after each loss of a
-/// volume. Draws nothing, so that the other steps of a seed stay the same.
-fn with_restarts_and_restores(steps: Vec<Step>) -> Vec<Step> {
+/// volume. Adds rollouts too. Draws nothing, so that the other steps of a seed stay the same.
+fn with_background_work(steps: Vec<Step>) -> Vec<Step> {
     let with_restart = |(number, step): (usize, Step)| match step {
-        Step::Sweep { at } => vec![Step::RestartTown { at, town: number % TOWNS }, step],
+        Step::Sweep { at } => vec![Step::RestartTown { at, town: number % TOWNS }, Step::DriveRollout { at }, step],
+        Step::Wait { .. } => vec![step, Step::DriveRollout { at: number % REPLICAS }],
+        Step::Clock { .. } => vec![Step::OrderRollout { number }, step],
         Step::ExternalEvent(ExternalEvent::LoseVolume { town }) => {
             vec![step, Step::RestoreTown { at: number % REPLICAS, town }]
         }
-        Step::DetectDrift { at } => vec![Step::StopIdle { at, town: number % TOWNS }, step],
+        Step::DetectDrift { at } => {
+            vec![Step::OrderRollout { number }, Step::StopIdle { at, town: number % TOWNS }, step]
+        }
         step => vec![step],
     };
     steps.into_iter().enumerate().flat_map(with_restart).collect()

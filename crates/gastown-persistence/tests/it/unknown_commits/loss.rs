@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::bed::{Bed, noon};
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
     "gastown_towns",
     "gastown_rigs",
     "gastown_operations",
@@ -19,6 +19,8 @@ const TABLES: [&str; 7] = [
     "gastown_town_health",
     "gastown_orphans",
     "gastown_passes",
+    "gastown_rollouts",
+    "gastown_rollout_towns",
 ];
 
 /// A database, a proxy that loses commits, and a pool of one connection through the proxy.

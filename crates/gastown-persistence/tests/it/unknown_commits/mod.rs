@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 
 use ephemeral_db::Cut;
 use gastown_domain::ports::{
-    Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, ObservedOrphan, OperationUpdate, Operations,
-    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, RoundFigures, SingletonJob, SingletonJobs,
-    StoreError, TownChange, UpdateTown,
+    Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, NewRollout, ObservedOrphan, OperationUpdate, Operations,
+    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, RolloutChanged, RolloutEnd, RolloutOrder,
+    Rollouts as _, RoundFigures, SingletonJob, SingletonJobs, StoreError, Touch, TownChange, UpdateTown,
 };
 use gastown_domain::{
-    AppName, Change, ConfigPatch, Drift, Failure, Fence, InventoryItem, Operation, OperationKind, OrphanReason,
-    Progress, ResourceId, Rig, RigStatus, StepName, Town, TownStatus, TownTag,
+    AppName, Change, ConfigPatch, Drift, Failure, Fence, HealthLimits, InventoryItem, MaxUnavailable, Operation,
+    OperationKind, OrphanReason, Percent, Progress, ResourceId, Rig, RigStatus, RolloutState, StepName, Town,
+    TownStatus, TownTag,
 };
 use gastown_persistence::DatabaseSettings;
 
@@ -74,6 +75,9 @@ async fn a_request_counts_once() {
         .check(bench, running, async |database, town| {
             database.restart(&request(town, OperationKind::Restart), &Progress::default(), None).await
         })
+        .await;
+    Write::once("turn in a rollout", "Ok(Accepted)", "Ok(Refused)")
+        .check(bench, in_a_rollout, async |database, turn| database.touch(turn).await)
         .await;
     Write::once("reinstate", "Ok(true)", "Ok(false)")
         .check(bench, stranded, async |database, town| {
@@ -223,6 +227,21 @@ async fn an_orphan_is_recorded_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_changes_once() {
+    let bench = &Bench::new(|_| {}).await;
+    Write::once("start of a rollout", "Ok(Done", "Ok(Refused")
+        .check(bench, async |_| (), async |database, ()| database.start(&rollout(), "olga").await)
+        .await;
+    Write::once("undo of a rollout", "Ok(Done", "Ok(Refused")
+        .check(bench, in_a_rollout, async |database, _| database.order(RolloutOrder::Undo, "olga").await)
+        .await;
+    let end = &RolloutEnd { from: RolloutState::Running, to: RolloutState::Finished, reason: None };
+    Write::once("end of a rollout", "Ok(true)", "Ok(false)")
+        .check(bench, in_a_rollout, async |database, turn| database.conclude(turn.rollout, end).await)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_is_claimed_and_finished_once() {
     let bench = &Bench::new(|_| {}).await;
     Write::once("claim of a job", "Ok(Some", "Ok(None)")
@@ -341,6 +360,29 @@ async fn recorded(bed: &Bed) -> (AppName, ResourceId) {
     let seen = observed(&running(bed).await);
     bed.database.record_seen(std::slice::from_ref(&seen)).await.unwrap();
     (seen.app, seen.item.resource)
+}
+
+fn rollout() -> NewRollout {
+    NewRollout {
+        image: "registry.example/town:2".parse().unwrap(),
+        percent: Percent::ALL,
+        only_stopped: false,
+        max_unavailable: MaxUnavailable::DEFAULT,
+        replace: false,
+    }
+}
+
+/// The turn of a running town in a rollout.
+async fn in_a_rollout(bed: &Bed) -> Touch {
+    let town = running(bed).await;
+    let RolloutChanged::Done(rollout) = bed.database.start(&rollout(), "olga").await.unwrap() else { panic!() };
+    Touch {
+        rollout: rollout.number,
+        pass: rollout.state.pass(),
+        town: town.id,
+        restart: Some(request(&town, OperationKind::Restart)),
+        limits: HealthLimits::DEFAULT,
+    }
 }
 
 /// A claimed job with an expired lease.

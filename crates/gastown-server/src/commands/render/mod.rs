@@ -1,5 +1,6 @@
 //! The reports for operators as tables.
 
+pub(super) mod rollouts;
 pub(super) mod table;
 pub(super) mod table_lists;
 

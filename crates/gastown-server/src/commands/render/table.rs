@@ -169,6 +169,7 @@ fn town_facts(report: &TownReport) -> String {
     match report.health.as_result() {
         Ok(health) => {
             fact("health", state_of(health));
+            fact("image", or_none(health.image.as_ref()));
             // A town that could not be read at Fly has this time too.
             fact("drift check begun", maybe_time(health.checked_at));
             if let Some(suspicion) = &health.suspicion {

@@ -296,6 +296,7 @@ impl Adapters {
                 health_checks: database.clone(),
                 orphans: database.clone(),
                 jobs: database.clone(),
+                rollouts: database.clone(),
                 users: database,
             },
             provider: Provider {

@@ -1,0 +1,68 @@
+//! One wave: the turns of the next towns.
+
+use gastown_domain::ports::{NewOperation, ObservedRollout, StoreError, Touch, Touched};
+use gastown_domain::{OperationKind, RolloutPass, TownId, UserId, image_of_town};
+
+use super::{RolloutDriver, RolloutPassReport};
+
+/// The reason of a pause of an undo that would give the same image again.
+const SAME_IMAGE: &str = "an undo would give the same image again, because the settings or an earlier rollout name it; change the image of the \
+     settings and resume, or start another rollout with --replace";
+
+impl RolloutDriver {
+    /// Gives at most so many towns their turn.
+    pub(super) async fn wave(&self, observed: &ObservedRollout, most: u32) -> Result<RolloutPassReport, StoreError> {
+        let mut report = RolloutPassReport::default();
+        for (town, owner) in observed.ready.iter().take(most as usize) {
+            if !self.changes_image(observed, *town).await? {
+                return self.pause(observed, SAME_IMAGE.to_owned()).await;
+            }
+            let restart = self.may_start(owner).await?.then(|| self.restart(*town, owner));
+            let is_skipped = restart.is_none();
+            let (rollout, pass) = (observed.rollout.number, observed.rollout.state.pass());
+            let limits = self.limits().health;
+            let operation = restart.as_ref().map(|restart| restart.id);
+            match self.ports.store.rollouts.touch(&Touch { rollout, pass, town: *town, restart, limits }).await? {
+                Touched::Accepted if is_skipped => report.skipped += 1,
+                Touched::Accepted => {
+                    report.touched += 1;
+                    let op = operation.map(tracing::field::display);
+                    tracing::info!(town.id = %town, op.id = op, %rollout, pass = pass.as_str(), "town restarted by rollout");
+                }
+                // The town is not running any more, or has an operation. The next pass looks again.
+                Touched::Refused => {}
+                Touched::Over => break,
+            }
+        }
+        Ok(report)
+    }
+
+    /// Returns true if a restart of the town now changes its image as the pass wants.
+    async fn changes_image(&self, observed: &ObservedRollout, town: TownId) -> Result<bool, StoreError> {
+        match observed.rollout.state.pass() {
+            RolloutPass::Out => Ok(true),
+            RolloutPass::Back => {
+                let deciding = self.ports.store.rollouts.deciding(town).await?;
+                Ok(*image_of_town(&self.settings.machine.image, deciding.as_ref()) != observed.rollout.image)
+            }
+        }
+    }
+
+    /// Returns false for a blocked owner, whose town could not be started again.
+    async fn may_start(&self, owner: &UserId) -> Result<bool, StoreError> {
+        Ok(self.ports.store.users.user(owner).await?.is_some_and(|owner| !owner.is_blocked))
+    }
+
+    fn restart(&self, town: TownId, owner: &UserId) -> NewOperation {
+        NewOperation {
+            id: self.ports.env.ids.operation(),
+            town,
+            kind: OperationKind::Restart,
+            requested_by: owner.clone(),
+            at: self.ports.env.clock.now(),
+            timeout: Some(self.settings.policy.timeouts.restart),
+            max_in_flight: None,
+            claim: None,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Rollouts of images by the operator's command, with running replicas: waves, a bad image, an undo, and two replicas.
+
+use std::time::Duration;
+
+use gastown_orchestrator::{Policy, RolloutPolicy, Timeouts};
+use serde_json::{Value, json};
+
+use crate::rows::Town;
+use crate::stage::{ALICE, Setup, Stage, until};
+
+on_both! {
+    running_towns_get_the_image_and_their_owners_see_it,
+    a_bad_image_pauses_and_an_undo_brings_the_old_one_back,
+    two_replicas_restart_each_town_once,
+    owners_act_while_a_rollout_goes_on,
+}
+
+/// The image of the settings of a stage.
+const OLD: &str = "registry.example.com/gastown-sandbox@sha256:0123";
+const NEW: &str = "registry.example.com/gastown-sandbox@sha256:4567";
+/// The sandboxes of this image never become healthy.
+const BROKEN: &str = "registry.example.com/broken@sha256:89ab";
+
+/// Makes several passes a second, and gives a restart two seconds.
+fn hasty(setup: Setup) -> Setup {
+    let Policy { timeouts, rollout, .. } = setup.policy.clone();
+    let timeouts = Timeouts { restart: Duration::from_secs(2), ..timeouts };
+    let rollout = RolloutPolicy { every: Duration::from_millis(150), ..rollout };
+    Setup { policy: Policy { timeouts, rollout, ..setup.policy }, ..setup }
+}
+
+async fn towns(stage: &Stage, number: usize) -> Vec<Town> {
+    let mut towns = Vec::new();
+    for number in 0..number {
+        towns.push(stage.running(&format!("mill-{number}")).await);
+    }
+    towns
+}
+
+async fn start(stage: &Stage, image: &str, options: &[&str]) -> Value {
+    let arguments = ["rollout", "start", "--image", image, "--yes"];
+    stage.gastown_json(&[&arguments[..], options].concat()).await
+}
+
+async fn status(stage: &Stage) -> Value {
+    stage.gastown_json(&["rollout", "status"]).await
+}
+
+async fn until_state(stage: &Stage, state: &str) -> Value {
+    until(state, async || status(stage).await["rollout"]["state"] == state).await;
+    status(stage).await
+}
+
+/// Returns the image of a town as its owner reads it, and at Fly.
+async fn images(stage: &Stage, town: &Town) -> [String; 2] {
+    let shown = stage.on_town("getTownStatus", town.id).await.unwrap()["health"]["image"].clone();
+    let machine = stage.rows.town(town.id).await.machine().to_owned();
+    let at_fly = stage.fly_get(&format!("machines/{machine}")).await["config"]["image"].clone();
+    [shown, at_fly].map(|image| image.as_str().unwrap().to_owned())
+}
+
+/// Returns the number of restarts in the history of a town, as its owner reads it.
+async fn restarts(stage: &Stage, town: &Town) -> usize {
+    let page = stage.call(ALICE, "listEvents", json!({ "townId": town.id, "limit": 100 })).await.unwrap();
+    let is_accepted =
+        |event: &&Value| event["action"] == "restart" && event["outcome"] == "accepted" && event["actor"] == "operator";
+    page["events"].as_array().unwrap().iter().filter(is_accepted).count()
+}
+
+async fn running_towns_get_the_image_and_their_owners_see_it(setup: Setup) -> Stage {
+    let stage = hasty(setup).start().await;
+    let towns = towns(&stage, 4).await;
+    assert_eq!(images(&stage, &towns[0]).await, [OLD, OLD]);
+    assert_eq!(status(&stage).await["rollout"], Value::Null);
+
+    let started = start(&stage, NEW, &["--max-unavailable", "2"]).await;
+    assert_eq!((&started["rollout"]["number"], &started["rollout"]["startedBy"]), (&json!(1), &json!("operator:olga")));
+    let ended = until_state(&stage, "finished").await;
+    assert_eq!((&ended["done"], &ended["failed"], &ended["waiting"]), (&json!(4), &json!(0), &json!(0)));
+    assert_eq!(ended["images"], json!([{ "image": NEW, "towns": 4 }]));
+    for town in &towns {
+        assert_eq!(images(&stage, town).await, [NEW, NEW]);
+        assert_eq!(restarts(&stage, town).await, 1);
+    }
+    let new = stage.running("new").await;
+    assert_eq!(images(&stage, &new).await, [NEW, NEW], "a create gives the image too");
+    let shown = stage.gastown_json(&["town", "show", &new.id.to_string()]).await;
+    assert_eq!(shown["health"]["image"], NEW);
+    let text = stage.gastown(&["rollout", "status"]).await.out;
+    assert!(text.starts_with(&format!("Rollout 1 of {NEW}: finished")), "{text}");
+    stage
+}
+
+async fn a_bad_image_pauses_and_an_undo_brings_the_old_one_back(setup: Setup) -> Stage {
+    let stage = hasty(setup).start().await;
+    let towns = towns(&stage, 4).await;
+    start(&stage, BROKEN, &["--max-unavailable", "2"]).await;
+    let paused = until_state(&stage, "paused").await;
+    let reason = paused["rollout"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the restart of town mill-"), "{reason}");
+    stage.idle().await;
+    until("each turn has ended", async || status(&stage).await["inFlight"] == 0).await;
+    let paused = status(&stage).await;
+    assert_eq!((&paused["failed"], &paused["waiting"]), (&json!(2), &json!(2)), "one wave was touched: {paused}");
+    assert_eq!(paused["failures"][0]["code"], "sandbox_unhealthy");
+
+    let undone = stage.gastown(&["rollout", "undo"]).await;
+    assert_eq!(undone.status.code(), Some(1), "running towns are restarted, so --yes is needed");
+    stage.gastown_json(&["rollout", "undo", "--yes"]).await;
+    let ended = until_state(&stage, "undone").await;
+    assert_eq!((&ended["done"], &ended["failed"]), (&json!(2), &json!(0)), "{ended}");
+    for town in &towns {
+        assert_eq!(images(&stage, town).await, [OLD, OLD]);
+        assert!(restarts(&stage, town).await <= 2, "once out, and once back");
+    }
+    let errors = stage.replicas[0].log.take_errors();
+    assert!(errors.iter().all(|line| line.contains("rollout paused")) && !errors.is_empty(), "{errors:?}");
+    stage
+}
+
+async fn two_replicas_restart_each_town_once(setup: Setup) -> Stage {
+    let mut stage = hasty(setup).start().await;
+    stage.add_replica().await;
+    let towns = towns(&stage, 5).await;
+    start(&stage, NEW, &["--max-unavailable", "5"]).await;
+    until_state(&stage, "finished").await;
+    for town in &towns {
+        assert_eq!((images(&stage, town).await, restarts(&stage, town).await), ([NEW, NEW].map(str::to_owned), 1));
+    }
+    stage
+}
+
+async fn owners_act_while_a_rollout_goes_on(setup: Setup) -> Stage {
+    let stage = hasty(setup).start().await;
+    let towns = towns(&stage, 3).await;
+    start(&stage, NEW, &["--max-unavailable", "3"]).await;
+    until("a restart is requested", async || restarts(&stage, &towns[0]).await == 1).await;
+    // The restart may have ended.
+    stage.on_town("stopTown", towns[0].id).await.unwrap();
+    stage.on_town("destroyTown", towns[1].id).await.unwrap();
+    until_state(&stage, "finished").await;
+    assert_eq!(stage.rows.town(towns[0].id).await.status, "stopped");
+    assert_eq!(stage.rows.town(towns[1].id).await.status, "destroyed");
+    assert_eq!(images(&stage, &towns[2]).await, [NEW, NEW]);
+    stage.on_town("startTown", towns[0].id).await.unwrap();
+    assert_eq!(images(&stage, &towns[0]).await, [NEW, NEW], "the next start gives the image");
+
+    for (arguments, message) in
+        [(["rollout", "resume"], "cannot resume: rollout 1 is finished"), (["rollout", "pause"], "cannot pause")]
+    {
+        let refused = stage.gastown(&arguments).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(refused.err.contains(message), "{}", refused.err);
+    }
+    let invalid = stage.gastown(&["rollout", "start", "--image", NEW, "--percent", "0"]).await;
+    assert_eq!(invalid.status.code(), Some(2), "{}", invalid.err);
+    stage
+}
