@@ -462,6 +462,9 @@ pub(super) const MUTANTS: &[Mutant] = &[
         file: "crates/gastown-persistence/src/request.rs",
         sound: "    if request.kind != OperationKind::Start || !current.may_have_stopped_machine() {",
         broken: "    if request.kind != OperationKind::Start || current.attempt < u32::MAX {",
+        suites: PERSISTENCE,
+    },
+    Mutant {
         name: "second-turn",
         about: "a rollout restarts a town again that had its turn",
         file: ROLLOUT_TOWNS,
