@@ -106,13 +106,13 @@ const fn expected(scenario: Scenario) -> Kinds {
             &[CallersTown, Finish, IdleTowns, ListRigs, RecordUse, Request, StopIdle]),
         Scenario::StartStoppingIdle => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health, Call::Sync],
-            &[CallersTown, ClaimDue, Finish, IdleTowns, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, StopIdle, Stranded, TownsWithPendingRigs, User]),
+            &[CallersTown, ClaimDue, Finish, IdleTowns, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, StopIdle, Stranded, TownsWithPendingRigs, User, DecidingRollout]),
         Scenario::AddRigStoppingIdle => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::AddRig, Call::Health, Call::Rigs, Call::Sync],
-            &[CallersTown, Claim, ClaimDue, ConfirmRig, Current, Finish, IdleTowns, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, StopIdle, Stranded, TownsWithPendingRigs, User]),
+            &[CallersTown, Claim, ClaimDue, ConfirmRig, Current, Finish, IdleTowns, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, StopIdle, Stranded, TownsWithPendingRigs, User, DecidingRollout]),
         Scenario::AddRigStoppedIdle => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, UpdateMachine], &[Call::AddRig, Call::Health, Call::Rigs],
-            &[CallersTown, Claim, ConfirmRig, Current, Finish, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, User]),
+            &[CallersTown, Claim, ConfirmRig, Current, Finish, InsertRigAndStart, ListRigs, LoadTown, Outcome, Record, RecordUse, Renew, Request, User, DecidingRollout]),
         Scenario::Rollout => (
             &[AwaitMachine, ReadMachine, ReadVolume, StartMachine, StopMachine, UpdateMachine], &[Call::Health, Call::Sync],
             &[ActiveRollout, ClaimDue, ClaimJob, ConcludeRollout, DecidingRollout, EndJob, Finish, ListRigs, LoadTown, ObserveRollout, Record, Renew, Stranded, TouchTown, TownsWithPendingRigs, User]),
