@@ -130,6 +130,8 @@ async fn reports_are_the_same_at_a_server_and_in_the_database(mut setup: Setup) 
         stage.rows.operations().await.is_empty()
     })
     .await;
+    let deleted = value(&in_database(&stage, &["orphans", "--delete", "--grace", "0", "--yes", "--json"]).await);
+    assert_eq!(deleted["removals"].as_array().unwrap().len(), 1, "{deleted}");
     stage
 }
 
