@@ -88,6 +88,7 @@ impl RolloutState {
     }
 
     /// Returns the state at the end of the waves.
+    #[must_use]
     pub const fn ended(self) -> Self {
         match self.pass() {
             RolloutPass::Out => Self::Finished,

@@ -35,7 +35,7 @@ pub struct IdleReport {
 
 impl IdleStopper {
     /// Returns a stopper of the towns of this service.
-    pub fn new(service: TownService, ports: Ports, settings: Arc<Settings>) -> Self {
+    pub fn new(service: &TownService, ports: Ports, settings: Arc<Settings>) -> Self {
         let service = service.storing_in(ports.store.clone());
         Self { service, ports, settings }
     }

@@ -425,12 +425,12 @@ async fn failed(tx: &DatabaseTransaction, rollout: &Rollout, limit: u64) -> Resu
         .into_tuple::<(Uuid, String)>()
         .all(tx)
         .await?;
-    let named = |turn: touches::Model| FailedTouch {
+    let failed_touch = |turn: touches::Model| FailedTouch {
         town: TownId::new(turn.town_id),
         name: names.iter().find(|(id, _)| *id == turn.town_id).map(|(_, name)| name.clone()).unwrap_or_default(),
         failure: turn.failure.as_deref().map(Recorded::read),
     };
-    Ok(failed.into_iter().map(named).collect())
+    Ok(failed.into_iter().map(failed_touch).collect())
 }
 
 /// Returns the live towns by image, most first.

@@ -215,7 +215,7 @@ async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve { migrate, allow_actions } => serve::run(&source, migrate, allow_actions).await?,
         #[cfg(feature = "dev")]
-        Command::Dev(options) => dev::run(source, options).await?,
+        Command::Dev(options) => Box::pin(dev::run(source, options)).await?,
         Command::Migrate { direction } => migrate::run(&source, direction).await?,
         Command::Unseal { command, misplaced } => unseal::run(&source, &command, &misplaced)?,
         Command::Sandbox { action } => return sandbox::run(&source, action).await,
@@ -229,7 +229,7 @@ async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
         Command::Doctor(options) => doctor::run(&source, options).await?,
         Command::Adopt(options) => adopt::run(&source, options).await?,
         Command::Smoke(options) => smoke::run(options).await?,
-        Command::Keygen(options) => keygen::run(options)?,
+        Command::Keygen(options) => keygen::run(&options)?,
         Command::Token { action } => token::run(&source, action).await?,
         Command::Config { action } => config::run(&source, action)?,
         Command::Completions { shell } => generated::completions(Arguments::command(), shell)?,

@@ -49,7 +49,7 @@ impl Background {
             drift_detector: DriftDetector::new(ports.clone(), Arc::clone(&shared)),
             monitor: HealthMonitor::new(service.clone(), ports.clone(), Arc::clone(&shared)),
             heartbeats: HeartbeatWriter::new(service, Arc::clone(&ports.store.registry)),
-            idle: IdleStopper::new(service.clone(), ports.clone(), Arc::clone(&shared)),
+            idle: IdleStopper::new(service, ports.clone(), Arc::clone(&shared)),
             orphans: OrphanSweeper::new(ports.clone(), Arc::clone(&shared), worker.clone()),
             retention: Retention::new(retention, settings, worker.clone()),
             rollouts: RolloutDriver::new(ports.clone(), shared, worker.clone()),

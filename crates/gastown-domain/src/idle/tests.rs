@@ -7,8 +7,8 @@ fn noon() -> DateTime<Utc> {
     "2026-12-01T12:00:00Z".parse().unwrap()
 }
 
-fn ago(minutes: i64) -> Option<DateTime<Utc>> {
-    Some(noon() - TimeDelta::minutes(minutes))
+fn ago(minutes: i64) -> DateTime<Utc> {
+    noon() - TimeDelta::minutes(minutes)
 }
 
 /// Returns the facts of a town that was not used for an hour, and is stopped after thirty minutes.
@@ -20,10 +20,10 @@ fn idle() -> IdleFacts {
         has_unapplied_rigs: false,
         has_drift: false,
         health: HealthState::Healthy.into(),
-        used_at: ago(60),
-        heard_at: ago(1),
+        used_at: Some(ago(60)),
+        heard_at: Some(ago(1)),
         active_polecats: Some(0),
-        idle_since: ago(50),
+        idle_since: Some(ago(50)),
     }
 }
 
@@ -52,21 +52,21 @@ fn verdicts_match_the_reviewed_table() {
         ("health error", |facts| facts.health = HealthState::Error.into()),
         ("health of a newer version", |facts| facts.health = Recorded::read("dozing")),
         ("never used", |facts| facts.used_at = None),
-        ("used now", |facts| facts.used_at = ago(0)),
-        ("used 29 minutes ago", |facts| facts.used_at = ago(29)),
-        ("used 30 minutes ago", |facts| facts.used_at = ago(30)),
-        ("used in the future", |facts| facts.used_at = ago(-60)),
+        ("used now", |facts| facts.used_at = Some(ago(0))),
+        ("used 29 minutes ago", |facts| facts.used_at = Some(ago(29))),
+        ("used 30 minutes ago", |facts| facts.used_at = Some(ago(30))),
+        ("used in the future", |facts| facts.used_at = Some(ago(-60))),
         ("never heard", |facts| facts.heard_at = None),
-        ("heard 3 minutes ago", |facts| facts.heard_at = ago(3)),
-        ("heard 4 minutes ago", |facts| facts.heard_at = ago(4)),
+        ("heard 3 minutes ago", |facts| facts.heard_at = Some(ago(3))),
+        ("heard 4 minutes ago", |facts| facts.heard_at = Some(ago(4))),
         ("polecats unknown", |facts| facts.active_polecats = None),
         ("one polecat", |facts| facts.active_polecats = Some(1)),
         ("idle since unknown", |facts| facts.idle_since = None),
-        ("idle since now", |facts| facts.idle_since = ago(0)),
-        ("idle for 29 minutes", |facts| facts.idle_since = ago(29)),
-        ("idle for 30 minutes", |facts| facts.idle_since = ago(30)),
-        ("idle in the future", |facts| facts.idle_since = ago(-60)),
-        ("idle for longer than unused", |facts| facts.idle_since = ago(90)),
+        ("idle since now", |facts| facts.idle_since = Some(ago(0))),
+        ("idle for 29 minutes", |facts| facts.idle_since = Some(ago(29))),
+        ("idle for 30 minutes", |facts| facts.idle_since = Some(ago(30))),
+        ("idle in the future", |facts| facts.idle_since = Some(ago(-60))),
+        ("idle for longer than unused", |facts| facts.idle_since = Some(ago(90))),
         ("setting of a week", |facts| facts.stop_after = IdleMinutes::new(IdleMinutes::MAX)),
     ];
     let mut lines = String::new();
@@ -91,26 +91,27 @@ fn setting_has_a_range() {
 fn idle_stop_is_shown_while_it_is_in_flight_and_until_the_town_starts() {
     let mut operation: RecordedOperation = Operation { kind: OperationKind::Stop, ..Operation::sample() }.into();
     assert_eq!(IdleStop::of(TownStatus::Running, Some(&operation), None), None, "a stop of the owner");
-    operation.progress.idle_since = ago(60);
+    operation.progress.idle_since = Some(ago(60));
     let stopping = IdleStop::Stopping { since: operation.created_at };
     assert_eq!(IdleStop::of(TownStatus::Running, Some(&operation), None), Some(stopping));
     operation.kind = OperationKind::Start.into();
     assert_eq!(IdleStop::of(TownStatus::Running, Some(&operation), None), None, "no other kind is one");
     let stopped = IdleStop::Stopped { since: noon() };
-    assert_eq!(IdleStop::of(TownStatus::Stopped, Some(&operation), ago(0)), Some(stopped), "until it runs");
-    assert_eq!(IdleStop::of(TownStatus::Stopped, None, ago(0)), Some(stopped));
+    assert_eq!(IdleStop::of(TownStatus::Stopped, Some(&operation), Some(ago(0))), Some(stopped), "until it runs");
+    assert_eq!(IdleStop::of(TownStatus::Stopped, None, Some(ago(0))), Some(stopped));
     assert_eq!(IdleStop::of(TownStatus::Stopped, None, None), None);
-    assert_eq!(IdleStop::of(TownStatus::Running, None, ago(0)), None);
+    assert_eq!(IdleStop::of(TownStatus::Running, None, Some(ago(0))), None);
 }
 
 #[test]
 fn only_a_sync_and_looks_show_that_no_machine_was_stopped() {
+    use StepName::{AwaitStopped, FinalSync, ObserveAgain, StopMachine};
+
     let stop = |steps: &[StepName]| -> RecordedOperation {
         let progress = steps.iter().fold(Progress::default(), |progress, step| progress.began(*step, noon()));
         let step = steps.last().map(|step| (*step).into());
         Operation { kind: OperationKind::Stop, step, progress, ..Operation::sample() }.into()
     };
-    use StepName::{AwaitStopped, FinalSync, ObserveAgain, StopMachine};
     for (steps, may_have) in [
         (&[] as &[StepName], false),
         (&[FinalSync], false),

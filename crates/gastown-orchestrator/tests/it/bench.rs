@@ -185,7 +185,7 @@ impl Bench {
             workers: Workers::new(towns.clone()),
             drift_detector: DriftDetector::new(ports.clone(), self.settings.clone().into()),
             monitor: HealthMonitor::new(towns.clone(), ports.clone(), self.settings.clone().into()),
-            idle: IdleStopper::new(towns.clone(), ports.clone(), self.settings.clone().into()),
+            idle: IdleStopper::new(&towns, ports.clone(), self.settings.clone().into()),
             orphans: OrphanSweeper::new(ports.clone(), self.settings.clone().into(), worker.clone()),
             rollouts: RolloutDriver::new(ports, self.settings.clone().into(), worker),
             towns,

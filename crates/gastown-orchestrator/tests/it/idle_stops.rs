@@ -101,6 +101,9 @@ async fn batch_of_a_pass_is_bounded() {
     assert_eq!((stopped().await, stopped().await, stopped().await), (2, 1, 0));
 }
 
+/// A call of the owner, with the name of its procedure.
+type Used<'a> = (&'static str, std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>);
+
 #[tokio::test(start_paused = true)]
 async fn calls_that_name_the_town_are_its_use_and_lists_are_not() {
     let bench = Bench::new();
@@ -119,7 +122,6 @@ async fn calls_that_name_the_town_are_its_use_and_lists_are_not() {
         let config = ConfigPatch { max_polecats: Change::Set(3), ..ConfigPatch::default() };
         UpdateTown { town, config, expected: version().await }
     };
-    type Used<'a> = (&'static str, std::pin::Pin<Box<dyn Future<Output = ()> + 'a>>);
     let calls: [Used<'_>; 5] = [
         ("getTownStatus", Box::pin(async { drop(towns.town_status(&alice(), town).await) })),
         ("watchTown", Box::pin(async { drop(towns.watch_town(&alice(), town, None).await) })),

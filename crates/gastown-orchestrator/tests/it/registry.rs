@@ -250,7 +250,7 @@ impl Rigs for Connection {
         self.query(Query::InsertRigAndStart, |rows, now| {
             rows.add_rig(owner, rig)?;
             let Some(stop) = rows.idle_stop_of(&rows.towns[&rig.town]) else { return Ok(None) };
-            let requested = rows.request(start, now)?;
+            let requested = rows.request(start, now);
             Ok(matches!(requested, Requested::Accepted(_)).then_some(stop))
         })
         .await

@@ -231,9 +231,9 @@ impl Rows {
         Touched::Accepted
     }
 
-    fn failed_touch(&self, town: TownId, failure: Option<String>) -> FailedTouch {
+    fn failed_touch(&self, town: TownId, failure: Option<&str>) -> FailedTouch {
         let name = self.towns[&town].name.to_string();
-        FailedTouch { town, name, failure: failure.as_deref().map(Recorded::read) }
+        FailedTouch { town, name, failure: failure.map(Recorded::read) }
     }
 
     fn last_failure(&self, rollout: &Rollout) -> Option<FailedTouch> {
@@ -242,7 +242,7 @@ impl Rows {
             (*of, *in_pass) == (rollout.number, pass) && turn.outcome == Some(TouchOutcome::Failed)
         });
         let ((.., town), turn) = turns.max_by_key(|(_, turn)| turn.ended_at)?;
-        Some(self.failed_touch(*town, turn.failure.clone()))
+        Some(self.failed_touch(*town, turn.failure.as_deref()))
     }
 
     fn stuck(&self, rollout: &Rollout, now: DateTime<Utc>) -> Option<FailedTouch> {
@@ -257,7 +257,7 @@ impl Rows {
             (row.operation.deadline_at? <= now).then_some((*town, row.operation.last_error.clone()))
         });
         let (town, failure) = late.next()?;
-        Some(self.failed_touch(town, failure.map(|failure| failure.as_str().to_owned())))
+        Some(self.failed_touch(town, failure.as_ref().map(Recorded::as_str)))
     }
 }
 

@@ -241,10 +241,11 @@ async fn a_town_that_becomes_unhealthy_after_its_restart_pauses_the_rollout() {
     }
     let touched = bench.store.rows().rollouts.restarts[0].2;
     let now = bench.store.clock.now();
-    let mut rows = bench.store.rows();
-    let health = rows.records.health.entry(touched).or_default();
-    (health.state, health.since) = (HealthState::Unhealthy.into(), Some(now));
-    drop(rows);
+    {
+        let mut rows = bench.store.rows();
+        let health = rows.records.health.entry(touched).or_default();
+        (health.state, health.since) = (HealthState::Unhealthy.into(), Some(now));
+    }
 
     assert_eq!(until_still(&bench).await, RolloutState::Paused);
     let reason = newest(&bench).reason.unwrap();
@@ -295,7 +296,8 @@ async fn two_replicas_touch_each_town_once() {
     for _ in 0..PASSES {
         sleep(EVERY).await;
         let (first, second) = tokio::join!(one.rollouts.pass(), other.rollouts.pass());
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         for replica in [&one, &other] {
             replica.workers.sweep().await.unwrap();
             replica.workers.idle().await;

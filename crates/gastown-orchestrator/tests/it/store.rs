@@ -192,17 +192,17 @@ impl Rows {
     }
 
     /// Requests an operation as its owner does.
-    pub(crate) fn request(&mut self, request: &NewOperation, now: DateTime<Utc>) -> Result<Requested, StoreError> {
+    pub(crate) fn request(&mut self, request: &NewOperation, now: DateTime<Utc>) -> Requested {
         let Some(town) = self.towns.get(&request.town).filter(|town| town.owner == request.requested_by) else {
-            return Ok(Requested::NotFound);
+            return Requested::NotFound;
         };
         let current = self.operations.get(&request.town).map(|row| row.operation.clone());
         let destroys = request.kind == OperationKind::Destroy;
         if town.is_tombstone() {
-            return Ok(match current {
+            return match current {
                 Some(removal) if destroys && removal.kind.ends_town() => Requested::Joined(removal.into()),
                 _ => Requested::NotFound,
-            });
+            };
         }
         let (town, replaced, mut request) = (town.clone(), current.is_some(), request.clone());
         let (fence, progress) = match current {
@@ -213,10 +213,10 @@ impl Rows {
                 (current.fence + 1, progress)
             }
             Some(current) if joins(request.kind, current.kind) => {
-                return Ok(Requested::Joined(current.into()));
+                return Requested::Joined(current.into());
             }
             Some(current) if !destroys && !stops_restart(request.kind, current.kind) => {
-                return Ok(Requested::Busy(current.into()));
+                return Requested::Busy(current.into());
             }
             Some(current) => {
                 self.end(current.id, Err(Rejection::Preempted), now);
@@ -229,14 +229,14 @@ impl Rows {
                         self.restores.entry(request.town).or_insert_with(Instant::now);
                         (0, progress)
                     }
-                    Err(refusal) => return Ok(Requested::NotRestorable(refusal)),
+                    Err(refusal) => return Requested::NotRestorable(refusal),
                 }
             }
             None => (0, Progress::default()),
         };
         self.insert_operation(&request, fence, progress, now);
         let operation = self.operations[&request.town].operation.clone().into();
-        Ok(Requested::Accepted(Box::new(Accepted { operation, town, replaced })))
+        Requested::Accepted(Box::new(Accepted { operation, town, replaced }))
     }
 
     /// Returns the facts by which a town is judged.
@@ -341,7 +341,7 @@ fn later(now: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
 #[async_trait]
 impl Operations for Connection {
     async fn request(&self, request: &NewOperation) -> Result<Requested, StoreError> {
-        self.query(Query::Request, |rows, now| rows.request(request, now)).await
+        self.query(Query::Request, |rows, now| Ok(rows.request(request, now))).await
     }
 
     async fn current(&self, town: TownId) -> Result<Option<RecordedOperation>, StoreError> {

@@ -27,7 +27,7 @@ Examples:
   gastown keygen --operator eve";
 
 /// Prints new keys, which are made to be printed. Nothing is stored.
-pub fn run(options: Options) -> anyhow::Result<()> {
+pub fn run(options: &Options) -> anyhow::Result<()> {
     if let Some(operator) = &options.operator {
         return token_of(operator, options.json);
     }

@@ -74,9 +74,9 @@ pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
     }
     report.removals = delete(&sweeper, &deletable, &actor(source)).await;
     if options.json {
-        say_json(&report)?
+        say_json(&report)?;
     } else {
-        say(table::deletions(&report.removals))?
+        say(table::deletions(&report.removals))?;
     }
     match report.removals.iter().filter(|deletion| deletion.is_failed()).count() {
         0 => Ok(()),

@@ -99,13 +99,11 @@ impl Which {
 
     /// Returns the access for requests, which in the database have the time limits of the settings.
     async fn access(&self, source: &Source) -> anyhow::Result<Box<dyn OperatorAccess>> {
-        match self.at.remote(source)? {
-            Some(server) => Ok(Box::new(server)),
-            None => {
-                let (database, timeouts) = (database::open(source).await?, operation_timeouts(source)?);
-                Ok(Box::new(InDatabase::new(database, actor(source)).with_timeouts(timeouts)))
-            }
+        if let Some(server) = self.at.remote(source)? {
+            return Ok(Box::new(server));
         }
+        let (database, timeouts) = (database::open(source).await?, operation_timeouts(source)?);
+        Ok(Box::new(InDatabase::new(database, actor(source)).with_timeouts(timeouts)))
     }
 }
 

@@ -621,8 +621,8 @@ fn operators_have_names_and_tokens() {
     }
     let many: Vec<_> = (0..65).map(|at| format!("o{at}:{at:02}{one}")).collect();
     assert!(mistake("CONSOLE_TOKENS", &many.join(",")).contains("at most 64"));
-    let named = format!("eve:{one}");
-    assert_eq!(mistakes(&[("CONSOLE_TOKEN", one), ("CONSOLE_TOKENS", &named)]), ["CONSOLE_TOKENS"]);
+    let same = format!("eve:{one}");
+    assert_eq!(mistakes(&[("CONSOLE_TOKEN", one), ("CONSOLE_TOKENS", &same)]), ["CONSOLE_TOKENS"]);
 }
 
 #[test]

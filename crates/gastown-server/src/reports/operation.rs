@@ -9,6 +9,7 @@ use super::{Cause, EventOfTown, Moment, Readable, needs_attention};
 /// An operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "named like the members of the answer")]
 pub(crate) struct Operation {
     pub(crate) operation_id: OperationId,
     pub(crate) town_id: TownId,

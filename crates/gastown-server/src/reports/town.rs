@@ -13,6 +13,7 @@ use super::{Event, HeldOperation, Moment, Orphan, Readable, UnreadableRow};
 /// The row of a town.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "named like the members of the answer")]
 pub(crate) struct Town {
     pub(crate) town_id: TownId,
     pub(crate) user_id: UserId,
@@ -32,6 +33,7 @@ pub(crate) struct Town {
 /// A rig.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "named like the members of the answer")]
 pub(crate) struct Rig {
     pub(crate) rig_id: domain::RigId,
     pub(crate) rig_name: String,

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use fly_sim::Call;
+use gastown_domain::ports::Clock as _;
 use gastown_orchestrator::{IdlePolicy, MonitorPolicy, Policy};
 use gastown_sandbox_sim::SimulatedSandboxes;
+use gastown_system::SystemClock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -47,7 +49,7 @@ async fn status(stage: &Stage, town: Uuid) -> Value {
 
 /// Lets an hour pass since the last use and the last work of every town.
 async fn an_hour_passes(stage: &Stage) {
-    let hour_ago = (chrono::Utc::now() - chrono::TimeDelta::hours(1)).format("%Y-%m-%dT%H:%M:%S+00:00");
+    let hour_ago = (SystemClock.now() - chrono::TimeDelta::hours(1)).format("%Y-%m-%dT%H:%M:%S+00:00");
     let unused = format!("UPDATE gastown_town_health SET last_user_call_at = '{hour_ago}'");
     stage.rows.execute(&unused).await;
     let idle = format!("UPDATE gastown_town_health SET idle_since = '{hour_ago}' WHERE idle_since IS NOT NULL");

@@ -294,12 +294,12 @@ async fn calls_are_for_operators_and_bounded(setup: Setup) -> Stage {
     let login = browser.post(login).body(format!("token={TOKEN_OF_EVE}")).send().await.unwrap();
     let cookie = login.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     for path in ["/v1/towns", "/v1/none", "/v2/towns", "", &stop] {
-        let bare = http().get(format!("{base}{path}")).header("cookie", &cookie).send().await.unwrap();
+        let closed = http().get(format!("{base}{path}")).header("cookie", &cookie).send().await.unwrap();
         assert_eq!(
-            (bare.status(), &bare.headers()["www-authenticate"]),
+            (closed.status(), &closed.headers()["www-authenticate"]),
             (StatusCode::UNAUTHORIZED, &"Bearer".parse().unwrap())
         );
-        let answer: Value = bare.json().await.unwrap();
+        let answer: Value = closed.json().await.unwrap();
         assert_eq!(answer["error"]["reason"], "token_missing", "{path}");
     }
     let (status, answer) = call(&stage, Method::GET, "/v1/towns", stage.token(ALICE), "").await;

@@ -46,8 +46,8 @@ async fn status(stage: &Stage) -> Value {
     stage.gastown_json(&["rollout", "status"]).await
 }
 
-async fn until_state(stage: &Stage, state: &str) -> Value {
-    until(state, async || status(stage).await["rollout"]["state"] == state).await;
+async fn until_state(stage: &Stage, wanted: &str) -> Value {
+    until(wanted, async || status(stage).await["rollout"]["state"] == wanted).await;
     status(stage).await
 }
 

@@ -304,6 +304,7 @@ impl Scenario {
     }
 
     /// Runs the scenario until it has ended or its process is dead.
+    #[expect(clippy::too_many_lines, reason = "a table with an arm for each scenario")]
     pub(super) async fn run(self, fixture: &Fixture) {
         let replica = fixture.bench.replica();
         let (towns, alice) = (&replica.towns, alice());

@@ -31,10 +31,12 @@ pub(in crate::commands) fn text(report: Option<&RolloutReport>) -> String {
     line(String::new());
     line(hint(rollout));
     if !failures.is_empty() {
-        text += &format!("\n\nFailed\n\n{}", failed(failures));
+        text += "\n\nFailed\n\n";
+        text += &failed(failures);
     }
     if !images.is_empty() {
-        text += &format!("\n\nImages of all towns\n\n{}", image_rows(images));
+        text += "\n\nImages of all towns\n\n";
+        text += &image_rows(images);
     }
     text
 }
