@@ -21,9 +21,8 @@ async fn no_procedure_finds_another_users_town(setup: Setup) -> Stage {
         "confirm": "mill",
     });
     let mut checked = 0;
-    for procedure in
-        user_procedures().filter(|procedure| !["createTown", "listRegions", "listTowns"].contains(procedure))
-    {
+    let without_a_town = ["createTown", "listRegions", "listTowns", "watchTowns"];
+    for procedure in user_procedures().filter(|procedure| !without_a_town.contains(procedure)) {
         let refused = stage.call(BOB, procedure, input.clone()).await.unwrap_err();
         assert_eq!((refused.code.as_str(), refused.status), ("NOT_FOUND", 404), "{procedure}");
         // The same answer as for a town that does not exist.
@@ -35,6 +34,8 @@ async fn no_procedure_finds_another_users_town(setup: Setup) -> Stage {
     assert!(checked >= 6, "{checked}");
     assert_eq!((stage.rows.everything().await, format!("{:?}", stage.sim.all_machines())), before);
     assert_eq!(stage.call(BOB, "listTowns", json!(null)).await.unwrap(), json!([]));
+    let watched = stage.call(BOB, "watchTowns", json!({})).await.unwrap();
+    assert_eq!(watched, json!({"isWhole": true, "towns": [], "gone": []}));
     stage
 }
 

@@ -33,14 +33,15 @@ async fn run(stage: &Stage, script: &str) -> String {
 async fn commands_of_the_console_page_serve_and_read_it() {
     let stage = Setup::sqlite().start().await;
     let town = stage.running("mill").await;
-    let [serve, read] = <[&str; 2]>::try_from(blocks(CONSOLE).collect::<Vec<_>>()).unwrap();
+    let [serve, read, names] = <[&str; 3]>::try_from(blocks(CONSOLE).collect::<Vec<_>>()).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     // The server runs until the page is read, and `curl` waits for it.
     let serve = serve.replace("gastown serve\n", "PORT=0 gastown serve 2>/dev/null & server=$!\n");
     let read = read.replace("curl ", "curl -sS --noproxy '*' --fail --retry 100 --retry-connrefused --retry-delay 1 ");
-    let script = format!("{serve}{read}kill $server; wait $server").replace(SHOWN, &format!("127.0.0.1:{port}"));
+    let script =
+        format!("{serve}{read}kill $server; wait $server\n{names}").replace(SHOWN, &format!("127.0.0.1:{port}"));
     let shown = run(&stage, &script).await;
-    assert!(shown.contains("Operations"), "{shown}");
+    assert!(shown.contains("\"townName\":\"mill\"") && shown.contains("CONSOLE_TOKENS=eve:"), "{shown}");
     assert_eq!(stage.rows.town(town.id).await.machine(), town.machine());
 }
 
