@@ -233,8 +233,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "destroy-drops-progress",
         about: "a destroy that preempts a create drops the record of what it may have created",
         file: "crates/gastown-persistence/src/request.rs",
-        sound: "replacement(request, now, current.fence.saturating_add(1), first_phase(town), progress)?",
-        broken: "replacement(request, now, current.fence.saturating_add(1), first_phase(town), &Progress::default())?",
+        sound: "    let progress = progress.clone().for_replacement();\n",
+        broken: "    let _ = progress;\n    let progress = Progress::default();\n",
         suites: PERSISTENCE,
     },
     Mutant {
