@@ -1,12 +1,14 @@
 //! The ports that the service needs, grouped by what they reach.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gastown_domain::UserId;
 use gastown_domain::ports::{
-    Apps, Clock, DriftChecks, HealthChecks, Ids, Inventory, Jitter, Machines, Metrics, Operations, Orphans, Registry,
-    Rigs, Rollouts, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns, Users, Volumes,
+    Apps, Clock, DriftChecks, HealthChecks, Ids, Inventory, Jitter, Machines, Metrics, NewOperation, Operations,
+    Orphans, Registry, Rigs, Rollouts, Sandboxes, Sealer, SingletonJobs, TokenMint, TownKeys, UserCalls, UserTurns,
+    Users, Volumes,
 };
+use gastown_domain::{OperationKind, TownId, UserId};
 
 /// The registry's ports.
 #[derive(Clone)]
@@ -79,6 +81,28 @@ pub struct Env {
     pub jitter: Arc<dyn Jitter>,
     /// Counts of events.
     pub metrics: Arc<dyn Metrics>,
+}
+
+impl Env {
+    /// Returns an operation that does not count as one of its owner. No limit of the owner refuses it, and no process
+    /// holds it yet. Without a time limit it is never given up for time.
+    pub(crate) fn operation_of_service(
+        &self,
+        (town, owner): (TownId, &UserId),
+        kind: OperationKind,
+        timeout: Option<Duration>,
+    ) -> NewOperation {
+        NewOperation {
+            id: self.ids.operation(),
+            town,
+            kind,
+            requested_by: owner.clone(),
+            at: self.clock.now(),
+            timeout,
+            max_in_flight: None,
+            claim: None,
+        }
+    }
 }
 
 /// Every port.

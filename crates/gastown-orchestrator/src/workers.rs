@@ -167,16 +167,7 @@ impl Workers {
         } else {
             (OperationKind::Create, Some(policy.timeouts.create))
         };
-        let operation = NewOperation {
-            id: env.ids.operation(),
-            town: town.id,
-            kind,
-            requested_by: town.owner.clone(),
-            at: env.clock.now(),
-            timeout,
-            max_in_flight: None,
-            claim: None,
-        };
+        let operation = env.operation_of_service((town.id, &town.owner), kind, timeout);
         let create = UnconfirmedCreate::of_the_past(policy.limits.agreeing_observations);
         (operation, Progress { unconfirmed_volume: create, unconfirmed_machine: create, ..Progress::default() })
     }

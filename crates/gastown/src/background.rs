@@ -138,18 +138,9 @@ fn hear_of_sandboxes(
     (monitor, heartbeats, idle): (HealthMonitor, HeartbeatWriter, IdleStopper),
     stop: &CancellationToken,
 ) {
-    tasks.spawn(supervised("health checks", RESTART_DELAY, stop.clone(), move |stop| {
-        let monitor = monitor.clone();
-        async move { monitor.run(stop).await }
-    }));
-    tasks.spawn(supervised("heartbeats", RESTART_DELAY, stop.clone(), move |stop| {
-        let heartbeats = heartbeats.clone();
-        async move { heartbeats.run(stop).await }
-    }));
-    tasks.spawn(supervised("idle stops", RESTART_DELAY, stop.clone(), move |stop| {
-        let idle = idle.clone();
-        async move { idle.run(stop).await }
-    }));
+    keep_running(tasks, ("health checks", monitor), stop, |monitor, stop| async move { monitor.run(stop).await });
+    keep_running(tasks, ("heartbeats", heartbeats), stop, |heartbeats, stop| async move { heartbeats.run(stop).await });
+    keep_running(tasks, ("idle stops", idle), stop, |idle, stop| async move { idle.run(stop).await });
 }
 
 /// Starts the jobs that one process at a time runs.
@@ -158,18 +149,22 @@ fn start_singleton_jobs(
     (orphans, retention, rollouts): (OrphanSweeper, Retention, RolloutDriver),
     stop: &CancellationToken,
 ) {
-    tasks.spawn(supervised("orphans", RESTART_DELAY, stop.clone(), move |stop| {
-        let orphans = orphans.clone();
-        async move { orphans.run(stop).await }
-    }));
-    tasks.spawn(supervised("retention", RESTART_DELAY, stop.clone(), move |stop| {
-        let retention = retention.clone();
-        async move { retention.run(stop).await }
-    }));
-    tasks.spawn(supervised("rollouts", RESTART_DELAY, stop.clone(), move |stop| {
-        let rollouts = rollouts.clone();
-        async move { rollouts.run(stop).await }
-    }));
+    keep_running(tasks, ("orphans", orphans), stop, |orphans, stop| async move { orphans.run(stop).await });
+    keep_running(tasks, ("retention", retention), stop, |retention, stop| async move { retention.run(stop).await });
+    keep_running(tasks, ("rollouts", rollouts), stop, |rollouts, stop| async move { rollouts.run(stop).await });
+}
+
+/// Starts a task that runs a copy of a part of the service until it is stopped.
+fn keep_running<T, F>(
+    tasks: &TaskTracker,
+    (name, part): (&'static str, T),
+    stop: &CancellationToken,
+    run: impl Fn(T, CancellationToken) -> F + Send + 'static,
+) where
+    T: Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    tasks.spawn(supervised(name, RESTART_DELAY, stop.clone(), move |stop| run(part.clone(), stop)));
 }
 
 /// Runs a task until it is stopped. A panic is a bug, and the task restarts after a pause.

@@ -27,8 +27,8 @@ struct List {
 struct Run {
     page: String,
     language: String,
-    /// The number of these blocks. A new block changes it, so that its author looks at the test. Absent for a generated page
-    /// whose test runs every block.
+    /// The number of these blocks. A new block changes it, so that its author looks at the test. Absent for a generated
+    /// page, because its test runs all blocks.
     blocks: Option<usize>,
     /// The file of the test, which names the page.
     test: String,

@@ -54,15 +54,10 @@ impl RolloutDriver {
     }
 
     fn restart(&self, town: TownId, owner: &UserId) -> NewOperation {
-        NewOperation {
-            id: self.ports.env.ids.operation(),
-            town,
-            kind: OperationKind::Restart,
-            requested_by: owner.clone(),
-            at: self.ports.env.clock.now(),
-            timeout: Some(self.settings.policy.timeouts.restart),
-            max_in_flight: None,
-            claim: None,
-        }
+        self.ports.env.operation_of_service(
+            (town, owner),
+            OperationKind::Restart,
+            Some(self.settings.policy.timeouts.restart),
+        )
     }
 }

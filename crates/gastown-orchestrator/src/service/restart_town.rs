@@ -1,6 +1,6 @@
 //! Restarting a town whose sandbox does not work. The health monitor requests it, never a user.
 
-use gastown_domain::ports::{FailedCheck, NewOperation, StoreError};
+use gastown_domain::ports::{FailedCheck, StoreError};
 use gastown_domain::{OperationKind, Progress, TownId, UserId};
 
 use crate::town_service::TownService;
@@ -26,16 +26,11 @@ impl TownService {
         sync: RestartSync,
         check: Option<FailedCheck>,
     ) -> Result<bool, StoreError> {
-        let operation = NewOperation {
-            id: self.ports.env.ids.operation(),
-            town,
-            kind: OperationKind::Restart,
-            requested_by: owner.clone(),
-            at: self.ports.env.clock.now(),
-            timeout: Some(self.settings.policy.timeouts.restart),
-            max_in_flight: None,
-            claim: None,
-        };
+        let operation = self.ports.env.operation_of_service(
+            (town, owner),
+            OperationKind::Restart,
+            Some(self.settings.policy.timeouts.restart),
+        );
         let synced = match sync {
             RestartSync::Try => None,
             RestartSync::Skip => Some(false),

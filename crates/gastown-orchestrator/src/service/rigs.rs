@@ -65,16 +65,11 @@ impl TownService {
     /// Returns the start of a town that gets a rig. It does not count as one of the owner's operations, because the rig is
     /// stored with it.
     fn start_for_rig(&self, rig: &Rig, owner: &UserId) -> NewOperation {
-        NewOperation {
-            id: self.ports.env.ids.operation(),
-            town: rig.town,
-            kind: OperationKind::Start,
-            requested_by: owner.clone(),
-            at: self.ports.env.clock.now(),
-            timeout: Some(self.settings.policy.timeouts.start),
-            max_in_flight: None,
-            claim: None,
-        }
+        self.ports.env.operation_of_service(
+            (rig.town, owner),
+            OperationKind::Start,
+            Some(self.settings.policy.timeouts.start),
+        )
     }
 
     async fn add_at(&self, sandbox: &SandboxAddress, rig: Rig) -> Result<Rig, TownError> {

@@ -1,20 +1,10 @@
 //! Requests whose acceptance got no response from the registry. The registry may have committed them or not (FM-46).
 
-use gastown_domain::ports::{Action, AddRig, DestroyTown, StoreError, TownError, Towns as _, UpdateTown};
-use gastown_domain::{Change, ConfigPatch, RigStatus, TownId, TownStatus};
+use gastown_domain::ports::{Action, DestroyTown, StoreError, TownError, Towns as _, UpdateTown};
+use gastown_domain::{Change, ConfigPatch, RigStatus, TownStatus};
 
-use crate::bench::{Bench, alice, request};
+use crate::bench::{Bench, alice, engine, request};
 use crate::faults::{Call, Fault, Query};
-
-fn engine(town: TownId) -> AddRig {
-    AddRig {
-        town,
-        name: "engine".parse().unwrap(),
-        repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Some("main".parse().unwrap()),
-        config: serde_json::Map::new(),
-    }
-}
 
 fn is_unavailable<T>(answer: &Result<T, TownError>) -> bool {
     matches!(answer, Err(TownError::Store(StoreError::Unavailable { .. })))

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use gastown_domain::ports::{
-    Action, AddRig, Caller, DestroyTown, EventPage, MockDriftChecks, MockHealthChecks, MockOperations, MockOrphans,
+    Action, Caller, DestroyTown, EventPage, MockDriftChecks, MockHealthChecks, MockOperations, MockOrphans,
     MockRegistry, MockRigs, MockRollouts, MockSingletonJobs, MockUsers, RemoveRig, TownError, TownPage, Towns,
     UpdateTown, VerifiedToken,
 };
 use gastown_domain::{RigId, TownId};
 use gastown_orchestrator::Store;
 
-use crate::bench::{Bench, alice, request};
+use crate::bench::{Bench, alice, engine, request};
 use crate::faults::{Call, Fault, Process};
 
 fn token(user: &str, pepper: Option<&str>) -> Caller {
@@ -25,16 +25,6 @@ fn refused() -> [Caller; 4] {
         token("mallory", Some("pepper of mallory")),
         token("mallory", None),
     ]
-}
-
-fn engine(town: TownId) -> AddRig {
-    AddRig {
-        town,
-        name: "engine".parse().unwrap(),
-        repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Some("main".parse().unwrap()),
-        config: serde_json::Map::new(),
-    }
 }
 
 /// Calls each operation on this town, and returns the name and the error of each.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use gastown_domain::ports::{Caller, Clock as _, CreateTown, Jitter, KeptMetrics, TownError, Towns as _, WorkerId};
+use gastown_domain::ports::{
+    AddRig, Caller, Clock as _, CreateTown, Jitter, KeptMetrics, TownError, Towns as _, WorkerId,
+};
 use gastown_domain::{
     AppPlacement, Gigabytes, Guest, HealthState, IdleMinutes, NewTown, RigStatus, Town, TownConfig, TownId, TownStatus,
 };
@@ -42,6 +44,17 @@ pub(crate) fn alice() -> Caller {
 
 pub(crate) fn request(name: &str) -> CreateTown {
     CreateTown { name: name.parse().unwrap(), config: TownConfig::default(), region: None, key: None }
+}
+
+/// Returns a request for a rig.
+pub(crate) fn engine(town: TownId) -> AddRig {
+    AddRig {
+        town,
+        name: "engine".parse().unwrap(),
+        repo: "https://github.com/acme/engine".parse().unwrap(),
+        branch: Some("main".parse().unwrap()),
+        config: serde_json::Map::new(),
+    }
 }
 
 pub(crate) fn settings() -> Settings {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use gastown_domain::ports::{
-    Action, AddRig, DestroyTown, EventPage, Measurement, TownError, TownPage, TownReport, Towns as _, UpdateTown,
+    Action, DestroyTown, EventPage, Measurement, TownError, TownPage, TownReport, Towns as _, UpdateTown,
 };
 use gastown_domain::{
     Change, ConfigPatch, IdleMinutes, IdleStop, OperationKind, Power, Rejection, RigId, RigStatus, TownId, TownStatus,
@@ -12,22 +12,12 @@ use gastown_domain::{
 use gastown_orchestrator::IdleReport;
 use tokio::time::sleep;
 
-use crate::bench::{Bench, Replica, alice};
+use crate::bench::{Bench, Replica, alice, engine};
 use crate::faults::{Call, Query};
 
 /// Returns the moments of an owner's call after the beginning of a pass, in milliseconds. The stop has ended before the last one.
 fn moments() -> impl Iterator<Item = u64> {
     (0..100).chain((100..20_000).step_by(100))
-}
-
-fn rig(town: TownId) -> AddRig {
-    AddRig {
-        town,
-        name: "engine".parse().unwrap(),
-        repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Some("main".parse().unwrap()),
-        config: serde_json::Map::new(),
-    }
 }
 
 async fn report(bench: &Bench, town: TownId) -> TownReport {
@@ -126,7 +116,7 @@ async fn calls_that_name_the_town_are_its_use_and_lists_are_not() {
         ("getTownStatus", Box::pin(async { drop(towns.town_status(&alice(), town).await) })),
         ("watchTown", Box::pin(async { drop(towns.watch_town(&alice(), town, None).await) })),
         ("getRig", Box::pin(async { drop(towns.rig(&alice(), town, RigId::new(uuid::Uuid::nil())).await) })),
-        ("addRig", Box::pin(async { drop(towns.add_rig(&alice(), rig(town)).await) })),
+        ("addRig", Box::pin(async { drop(towns.add_rig(&alice(), engine(town)).await) })),
         ("updateTown", Box::pin(async { drop(towns.update_town(&alice(), update().await).await) })),
     ];
     for (name, call) in calls {
@@ -233,7 +223,7 @@ async fn start_of_the_owner_ends_with_a_running_town_at_every_moment() {
 #[tokio::test(start_paused = true)]
 async fn rig_of_the_owner_ends_with_a_running_town_at_every_moment() {
     let kinds = at_each_moment(
-        async |replica, town| replica.towns.add_rig(&alice(), rig(town)).await,
+        async |replica, town| replica.towns.add_rig(&alice(), engine(town)).await,
         |bench, town, answer, case| {
             let added = answer.unwrap();
             assert!(runs(bench, town), "{case}");
@@ -296,7 +286,7 @@ async fn town_that_its_owner_has_stopped_is_not_started_by_a_rig() {
     bench.make_idle(town);
     let replica = bench.replica();
     replica.towns.stop_town(&alice(), town).await.unwrap();
-    let added = replica.towns.add_rig(&alice(), rig(town)).await.unwrap();
+    let added = replica.towns.add_rig(&alice(), engine(town)).await.unwrap();
     assert_eq!((added.idle_stop, added.town.operation), (None, None));
     bench.recover().await;
     assert_eq!(bench.store.town(town).status, TownStatus::Stopped);
@@ -310,7 +300,7 @@ async fn idle_stop_that_was_turned_off_meanwhile_is_still_ended_by_a_rig() {
     pass(&bench.replica()).await;
     bench.recover().await;
     bench.store.rows().towns.get_mut(&town).unwrap().config.idle_stop_minutes = None;
-    let added = bench.replica().towns.add_rig(&alice(), rig(town)).await.unwrap();
+    let added = bench.replica().towns.add_rig(&alice(), engine(town)).await.unwrap();
     assert!(matches!(added.idle_stop, Some(IdleStop::Stopped { .. })));
     assert_eq!(added.town.operation.unwrap().kind.known(), Some(OperationKind::Start));
     bench.recover().await;
@@ -325,7 +315,7 @@ async fn start_of_a_rig_whose_answer_is_lost_is_driven() {
     pass(&bench.replica()).await;
     bench.recover().await;
     bench.store.schedule().next(Call::Store(Query::InsertRigAndStart), 1, crate::faults::Fault::ReplyLost);
-    let added = bench.replica().towns.add_rig(&alice(), rig(town)).await.unwrap();
+    let added = bench.replica().towns.add_rig(&alice(), engine(town)).await.unwrap();
     assert!(matches!(added.idle_stop, Some(IdleStop::Stopped { .. })));
     bench.recover().await;
     assert!(runs(&bench, town));

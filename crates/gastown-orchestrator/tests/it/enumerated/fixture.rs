@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::case::Case;
 use super::rolling_out::finish_rollout;
 use super::scenario::Scenario;
-use crate::bench::{Bench, Replica, alice, request};
+use crate::bench::{Bench, Replica, alice, engine, request};
 use crate::faults::{Call, Fault};
 use crate::invariants::OPERATOR;
 use crate::world::{Phase, RELEASE};
@@ -201,13 +201,7 @@ pub(super) fn with_rig() -> CreateTown {
 }
 
 pub(super) fn rig(town: TownId, name: &str) -> AddRig {
-    AddRig {
-        town,
-        name: name.parse().unwrap(),
-        repo: "https://github.com/acme/engine".parse().unwrap(),
-        branch: Some("main".parse().unwrap()),
-        config: serde_json::Map::new(),
-    }
+    AddRig { name: name.parse().unwrap(), ..engine(town) }
 }
 
 /// Deletes every second machine of a survey as an operator, without a grace period.
