@@ -69,7 +69,7 @@ pub use rig::{RefusedRig, Rig, RigStatus};
 pub use rigs_plan::{RigCall, SandboxRig, rigs_plan};
 pub use rollout::{
     MaxUnavailable, Percent, Rollout, RolloutFacts, RolloutNumber, RolloutPass, RolloutState, RolloutStep, TouchCounts,
-    TouchOutcome, TownImage, image_of_town, next_rollout_step,
+    TouchOutcome, TownImage, deciding_rollout, greater_share, image_of_town, next_rollout_step,
 };
 pub use sandbox_id::SandboxId;
 pub use sandbox_report::{Heartbeat, SandboxReport};

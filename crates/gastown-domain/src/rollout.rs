@@ -1,11 +1,14 @@
 //! Rollouts: which image a town gets, and what a rollout does next. Pure.
 
+mod history;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+pub use self::history::{deciding_rollout, greater_share};
 use crate::text_enum::text_enum;
 use crate::{ImageRef, Invalid, TownId};
 
@@ -290,9 +293,9 @@ impl Rollout {
     }
 }
 
-/// Returns the image that a town's machine gets. `newest` is the newest rollout that includes the town and decides.
-pub fn image_of_town<'a>(setting: &'a ImageRef, newest: Option<&'a Rollout>) -> &'a ImageRef {
-    newest.and_then(|rollout| rollout.image_beside(setting)).unwrap_or(setting)
+/// Returns the image that a town's machine gets. `deciding` is its [`deciding_rollout`].
+pub fn image_of_town<'a>(setting: &'a ImageRef, deciding: Option<&'a Rollout>) -> &'a ImageRef {
+    deciding.and_then(|rollout| rollout.image_beside(setting)).unwrap_or(setting)
 }
 
 /// The number of towns that a pass has touched, by what became of them.

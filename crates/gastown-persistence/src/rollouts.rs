@@ -1,11 +1,14 @@
 //! Rollouts: one row each, which operators change and which any process drives. `rollout_towns` has the turns of towns.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
     NewRollout, ObservedRollout, RolloutChanged, RolloutEnd, RolloutLimits, RolloutOrder, RolloutReport, Rollouts,
     StoreError, Touch, Touched,
 };
-use gastown_domain::{ImageRef, Percent, Rollout, RolloutNumber, RolloutState, TownId};
+use gastown_domain::{
+    ImageRef, Percent, Rollout, RolloutNumber, RolloutState, TownId, deciding_rollout, greater_share,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _, QueryOrder as _,
@@ -22,11 +25,24 @@ use crate::{Database, rollout_towns};
 /// The subject of every rollout. Its unique index allows one rollout that has not ended.
 const SUBJECT: &str = "image";
 
+/// The rollouts of one read. The newest decides, unless it is undone.
+const PAGE: u64 = 8;
+
 #[async_trait]
 impl Rollouts for Database {
     async fn deciding(&self, town: TownId) -> Result<Option<Rollout>, StoreError> {
-        let found = self.read(deciding(town).one(&self.connection)).await?;
-        found.map(rollouts::Model::into_rollout).transpose()
+        let mut read = Vec::new();
+        loop {
+            let page = self.read(including(town, read.last()).all(&self.connection)).await?;
+            let is_last = (page.len() as u64) < PAGE;
+            for row in page {
+                read.push(row.into_rollout()?);
+            }
+            let deciding = deciding_rollout(&read);
+            if deciding.is_some() || is_last {
+                return Ok(deciding.cloned());
+            }
+        }
     }
 
     async fn start(&self, rollout: &NewRollout, actor: &str) -> Result<RolloutChanged, StoreError> {
@@ -60,15 +76,28 @@ impl Rollouts for Database {
     }
 }
 
-/// Selects the newest rollout that includes the town and decides.
-fn deciding(town: TownId) -> Select<rollouts::Entity> {
-    let decides = RolloutState::ALL.into_iter().filter(|state| state.decides()).map(RolloutState::as_str);
-    newest().filter(Column::State.is_in(decides)).filter(Column::Percent.gte(i64::from(Percent::of(town).get())))
+/// Selects the next rollouts that include the town, newest first.
+fn including(town: TownId, after: Option<&Rollout>) -> Select<rollouts::Entity> {
+    let selected = known().filter(Column::Percent.gte(i64::from(Percent::of(town).get()))).limit(PAGE);
+    after.map_or(selected.clone(), |after| selected.filter(Column::Number.lt(after.number.get())))
 }
 
-/// Selects rollouts, newest first.
+/// Selects the rollouts whose state this version knows, newest first.
+fn known() -> Select<rollouts::Entity> {
+    let states = RolloutState::ALL.map(RolloutState::as_str);
+    rollouts::Entity::find().filter(Column::State.is_in(states)).order_by_desc(Column::Number)
+}
+
+/// Selects the newest rollout.
 pub(crate) fn newest() -> Select<rollouts::Entity> {
     rollouts::Entity::find().order_by_desc(Column::Number).limit(1)
+}
+
+/// Returns the rollout that has brought the same image to a greater share.
+async fn of_greater_share(tx: &DatabaseTransaction, new: &NewRollout) -> Result<Option<Rollout>, TxError> {
+    let rows = known().all(tx).await?;
+    let all = rows.into_iter().map(rollouts::Model::into_rollout).collect::<Result<Vec<_>, _>>()?;
+    Ok(greater_share(&new.image, new.percent, &all).cloned())
 }
 
 async fn start(tx: &DatabaseTransaction, new: &NewRollout, actor: &str) -> Result<RolloutChanged, TxError> {
@@ -78,17 +107,28 @@ async fn start(tx: &DatabaseTransaction, new: &NewRollout, actor: &str) -> Resul
     if let Some(before) = &before {
         let last = before.clone().into_rollout()?;
         let may_be_replaced = new.replace && last.state.is_active() && !last.state.is_driven();
+        if last.state.is_active() && !may_be_replaced {
+            return Ok(RolloutChanged::Refused(Box::new(last)));
+        }
+        if let Some(greater) = of_greater_share(tx, new).await? {
+            return Ok(RolloutChanged::SmallerShare(Box::new(greater)));
+        }
         if may_be_replaced {
             let end = RolloutEnd { from: last.state, to: RolloutState::Undone, reason: None };
             write(tx, last.number, &end, actor).await?;
-        } else if last.state.is_active() {
-            return Ok(RolloutChanged::Refused(Box::new(last)));
         }
         // An undo of the last rollout needs its towns, and nothing needs those before.
         touches::Entity::delete_many().filter(touches::Column::Rollout.lt(before.number)).exec(tx).await?;
     }
-    let row = ActiveModel {
-        number: Set(before.map_or(0, |before| before.number).saturating_add(1)),
+    let number = before.map_or(0, |before| before.number).saturating_add(1);
+    let row = insertion(number, new, actor, now).insert(tx).await.map_err(TxError::writing("gastown_rollouts"))?;
+    Ok(RolloutChanged::Done(Box::new(row.into_rollout()?)))
+}
+
+/// Returns the row of a new rollout.
+fn insertion(number: i64, new: &NewRollout, actor: &str, now: DateTime<Utc>) -> ActiveModel {
+    ActiveModel {
+        number: Set(number),
         subject: Set(SUBJECT.to_owned()),
         image: Set(new.image.as_str().to_owned()),
         setting: Set(None),
@@ -103,9 +143,7 @@ async fn start(tx: &DatabaseTransaction, new: &NewRollout, actor: &str) -> Resul
         started_at: Set(now),
         changed_at: Set(now),
         ended_at: Set(None),
-    };
-    let row = row.insert(tx).await.map_err(TxError::writing("gastown_rollouts"))?;
-    Ok(RolloutChanged::Done(Box::new(row.into_rollout()?)))
+    }
 }
 
 async fn change(tx: &DatabaseTransaction, order: RolloutOrder, actor: &str) -> Result<RolloutChanged, TxError> {

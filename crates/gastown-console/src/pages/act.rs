@@ -95,7 +95,7 @@ pub(crate) async fn order(
     };
     let did = match console.sources.rollouts.order(order, console.door.actor(&visitor)).await {
         Ok(RolloutChanged::Done(_)) => "done",
-        Ok(RolloutChanged::Refused(_) | RolloutChanged::NotFound) => "refused",
+        Ok(RolloutChanged::Refused(_) | RolloutChanged::SmallerShare(_) | RolloutChanged::NotFound) => "refused",
         Err(error) => return console.failed(&visitor, &error),
     };
     Redirect::to(&format!("/console/rollout?did={did}")).into_response()

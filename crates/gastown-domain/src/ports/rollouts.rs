@@ -33,6 +33,8 @@ pub enum RolloutChanged {
     Done(Box<Rollout>),
     /// The state does not allow the change. This is the newest rollout. Nothing was written.
     Refused(Box<Rollout>),
+    /// This rollout has brought the same image to a greater share. Nothing was written.
+    SmallerShare(Box<Rollout>),
     /// There is no rollout.
     NotFound,
 }
@@ -153,10 +155,11 @@ pub struct RolloutReport {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait Rollouts: Send + Sync {
-    /// Returns the newest rollout that includes the town and decides its image.
+    /// Returns the rollout that decides the image of the town ([`deciding_rollout`](crate::deciding_rollout)).
     async fn deciding(&self, town: TownId) -> Result<Option<Rollout>, StoreError>;
 
-    /// Starts a rollout. Refused while another one is active.
+    /// Starts a rollout. Refused while another one is active, and for a smaller share of an image
+    /// ([`greater_share`](crate::greater_share)).
     async fn start(&self, rollout: &NewRollout, actor: &str) -> Result<RolloutChanged, StoreError>;
 
     /// Changes the newest rollout for an operator.

@@ -8,7 +8,7 @@ fn image(tag: &str) -> ImageRef {
     format!("registry.example/town:{tag}").parse().unwrap()
 }
 
-fn rollout(state: RolloutState, setting: Option<&str>) -> Rollout {
+pub(super) fn rollout(state: RolloutState, setting: Option<&str>) -> Rollout {
     Rollout {
         number: RolloutNumber::new(1),
         image: image("new"),

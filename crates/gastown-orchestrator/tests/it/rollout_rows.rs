@@ -11,6 +11,7 @@ use gastown_domain::ports::{
 use gastown_domain::{
     HealthLimits, HealthState, ImageRef, OperationId, OperationKind, Progress, Recorded, Rejection, RestartCount,
     Rollout, RolloutNumber, RolloutPass, RolloutState, TouchCounts, TouchOutcome, Town, TownId, TownStatus, UserId,
+    deciding_rollout, greater_share,
 };
 
 use crate::faults::Query;
@@ -62,10 +63,15 @@ impl RolloutRows {
 
 impl Rows {
     pub(crate) fn start_rollout(&mut self, new: &NewRollout, at: DateTime<Utc>) -> RolloutChanged {
-        if let Some(last) = self.rollouts.all.last_mut().filter(|last| last.state.is_active()) {
-            if !new.replace || last.state.is_driven() {
-                return RolloutChanged::Refused(Box::new(last.clone()));
-            }
+        let newest_first: Vec<_> = self.rollouts.all.iter().rev().cloned().collect();
+        let last = self.rollouts.all.last_mut().filter(|last| last.state.is_active());
+        if let Some(last) = last.as_ref().filter(|last| !new.replace || last.state.is_driven()) {
+            return RolloutChanged::Refused(Box::new((*last).clone()));
+        }
+        if let Some(greater) = greater_share(&new.image, new.percent, &newest_first) {
+            return RolloutChanged::SmallerShare(Box::new(greater.clone()));
+        }
+        if let Some(last) = last {
             (last.state, last.ended_at) = (RolloutState::Undone, Some(at));
         }
         let rollout = Rollout {
@@ -298,8 +304,8 @@ fn observe(rows: &mut Rows, setting: &ImageRef, limits: &RolloutLimits, now: Dat
 impl Rollouts for Connection {
     async fn deciding(&self, town: TownId) -> Result<Option<Rollout>, StoreError> {
         self.query(Query::DecidingRollout, |rows, _| {
-            let decides = |rollout: &&Rollout| rollout.state.decides() && rollout.percent.includes(town);
-            Ok(rows.rollouts.all.iter().rev().find(decides).cloned())
+            let including = rows.rollouts.all.iter().rev().filter(|rollout| rollout.percent.includes(town));
+            Ok(deciding_rollout(including).cloned())
         })
         .await
     }

@@ -348,6 +348,30 @@ async fn a_finished_rollout_decides_until_the_settings_name_another_image() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_after_shares_brings_back_the_image_of_before_the_first() {
+    let bench = Bench::new();
+    let towns = many(&bench, 5).await;
+    start(&bench, &NewRollout { percent: Percent::try_from(50).unwrap(), ..to(3) });
+    assert_eq!(until_still(&bench).await, RolloutState::Finished);
+    let half = Percent::try_from(50).unwrap();
+    for percent in [half, Percent::ALL] {
+        start(&bench, &NewRollout { percent, ..to(2) });
+        assert_eq!(until_still(&bench).await, RolloutState::Finished);
+    }
+    let smaller = bench.store.rows().start_rollout(&NewRollout { percent: half, ..to(2) }, bench.store.clock.now());
+    assert!(matches!(smaller, RolloutChanged::SmallerShare(last) if last.number.get() == 3));
+
+    order(&bench, RolloutOrder::Undo);
+    assert_eq!(until_still(&bench).await, RolloutState::Undone, "{:?}", newest(&bench).reason);
+    for town in &towns {
+        let before = image(if half.includes(town.id) { 3 } else { 1 });
+        assert_eq!((recorded(&bench, town), at_fly(&bench, town)), (Some(before.clone()), before), "{}", town.id);
+    }
+    assert_touched_once(&bench);
+    bench.assert_invariants_and_history("undone after shares");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_undo_that_would_give_the_same_image_pauses_and_says_why() {
     let mut bench = Bench::new();
     let town = bench.running("mill").await;
@@ -356,7 +380,7 @@ async fn an_undo_that_would_give_the_same_image_pauses_and_says_why() {
     bench.settings.machine.image = image(2);
     order(&bench, RolloutOrder::Undo);
     assert_eq!(until_still(&bench).await, RolloutState::UndoPaused);
-    assert!(newest(&bench).reason.unwrap().contains("the settings or an earlier rollout name it"));
+    assert!(newest(&bench).reason.unwrap().contains("FLY_IMAGE names it"));
 
     bench.settings.machine.image = image(1);
     order(&bench, RolloutOrder::Resume);

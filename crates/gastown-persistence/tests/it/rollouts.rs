@@ -23,6 +23,8 @@ on_both! {
     a_paused_rollout_can_be_replaced,
     orders_change_the_state_as_it_allows,
     the_newest_rollout_that_includes_the_town_decides,
+    an_undo_takes_back_all_shares_of_its_image,
+    a_paused_share_is_not_replaced_by_a_smaller_one,
     a_finished_operation_records_the_image_that_it_gave,
     towns_that_need_the_image_are_ready,
     busy_capped_and_unhealthy_towns_are_not_ready,
@@ -181,10 +183,48 @@ async fn the_newest_rollout_that_includes_the_town_decides(bed: Bed) {
         assert!(bed.database.conclude(rollout, &end).await.unwrap());
     };
     finish(started(&bed, &new(5)).await.number).await;
-    finish(started(&bed, &NewRollout { percent: Percent::try_from(10).unwrap(), ..new(5) }).await.number).await;
+    let tenth = Percent::try_from(10).unwrap();
+    finish(started(&bed, &NewRollout { percent: tenth, image: image(3), ..new(5) }).await.number).await;
     assert_eq!((deciding(low).await, deciding(high).await), (Some(2), Some(1)));
     done(order(&bed, RolloutOrder::Undo).await);
     assert_eq!((deciding(low).await, deciding(high).await), (Some(1), Some(1)), "one that is undone does not decide");
+}
+
+async fn an_undo_takes_back_all_shares_of_its_image(bed: Bed) {
+    let low = TownId::new(Uuid::nil());
+    let deciding = async || bed.database.deciding(low).await.unwrap().map(|rollout| rollout.number.get());
+    let end = RolloutEnd { from: RolloutState::Running, to: RolloutState::Finished, reason: None };
+    let share = |percent| NewRollout { percent: Percent::try_from(percent).unwrap(), ..new(5) };
+    let before = started(&bed, &NewRollout { image: image(3), ..new(5) }).await;
+    assert!(bed.database.conclude(before.number, &end).await.unwrap());
+    // More shares than one read returns.
+    for percent in 1..=10 {
+        let rollout = started(&bed, &share(percent * 10)).await;
+        assert!(bed.database.conclude(rollout.number, &end).await.unwrap());
+    }
+    assert_eq!(deciding().await, Some(11));
+    for percent in [1, 99] {
+        let refused = bed.database.start(&share(percent), "operator:eve").await.unwrap();
+        assert!(matches!(&refused, RolloutChanged::SmallerShare(last) if last.number.get() == 11), "{refused:?}");
+    }
+    assert_eq!(bed.number("SELECT COUNT(*) FROM gastown_rollouts").await, 11);
+    done(order(&bed, RolloutOrder::Undo).await);
+    assert_eq!(deciding().await, Some(1));
+    let replacing = NewRollout { replace: true, ..share(1) };
+    assert!(matches!(bed.database.start(&replacing, "operator:eve").await.unwrap(), RolloutChanged::Refused(_)));
+    done(order(&bed, RolloutOrder::Pause).await);
+    assert_eq!(started(&bed, &replacing).await.number.get(), 12, "after an undo, shares begin again");
+    assert_eq!(deciding().await, Some(12));
+}
+
+async fn a_paused_share_is_not_replaced_by_a_smaller_one(bed: Bed) {
+    let share = |percent| NewRollout { percent: Percent::try_from(percent).unwrap(), replace: true, ..new(5) };
+    started(&bed, &share(50)).await;
+    let paused = done(order(&bed, RolloutOrder::Pause).await);
+    let refused = bed.database.start(&share(10), "operator:eve").await.unwrap();
+    assert_eq!(refused, RolloutChanged::SmallerShare(Box::new(paused.clone())));
+    assert_eq!(bed.database.report().await.unwrap().unwrap().rollout, paused, "it was not ended");
+    assert_eq!(started(&bed, &share(50)).await.number.get(), 2);
 }
 
 async fn a_finished_operation_records_the_image_that_it_gave(bed: Bed) {

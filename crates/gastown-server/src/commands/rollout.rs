@@ -141,6 +141,7 @@ async fn shown(database: &Database, changed: RolloutChanged, verb: &str, output:
     match changed {
         RolloutChanged::Done(_) => status(database, output).await,
         RolloutChanged::Refused(rollout) => bail!(refusal(&rollout, verb)),
+        RolloutChanged::SmallerShare(rollout) => bail!(smaller_share(&rollout)),
         RolloutChanged::NotFound => bail!(NONE),
     }
 }
@@ -148,6 +149,16 @@ async fn shown(database: &Database, changed: RolloutChanged, verb: &str, output:
 fn refusal(rollout: &Rollout, verb: &str) -> String {
     let (number, state) = (rollout.number, rollout.state.as_str());
     format!("cannot {verb}: rollout {number} is {state}, see `gastown rollout status`")
+}
+
+/// Returns the text for a share that would leave the image to towns outside of it.
+fn smaller_share(rollout: &Rollout) -> String {
+    let Rollout { number, image, percent, .. } = rollout;
+    let percent = percent.get();
+    format!(
+        "rollout {number} has brought {image} to {percent} % of the towns: start at least --percent {percent}, or take the \
+         image back first with `gastown rollout undo`"
+    )
 }
 
 async fn status(database: &Database, output: Output) -> anyhow::Result<()> {

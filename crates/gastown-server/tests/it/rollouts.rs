@@ -11,6 +11,7 @@ use crate::stage::{ALICE, Setup, Stage, until};
 on_both! {
     running_towns_get_the_image_and_their_owners_see_it,
     a_bad_image_pauses_and_an_undo_brings_the_old_one_back,
+    an_undo_after_shares_brings_back_the_image_of_before,
     two_replicas_restart_each_town_once,
     owners_act_while_a_rollout_goes_on,
 }
@@ -115,6 +116,29 @@ async fn a_bad_image_pauses_and_an_undo_brings_the_old_one_back(setup: Setup) ->
     }
     let errors = stage.replicas[0].log.take_errors();
     assert!(errors.iter().all(|line| line.contains("rollout paused")) && !errors.is_empty(), "{errors:?}");
+    stage
+}
+
+async fn an_undo_after_shares_brings_back_the_image_of_before(setup: Setup) -> Stage {
+    let stage = hasty(setup).start().await;
+    let towns = towns(&stage, 4).await;
+    for percent in ["50", "100"] {
+        start(&stage, NEW, &["--percent", percent]).await;
+        until_state(&stage, "finished").await;
+    }
+    let smaller = stage.gastown(&["rollout", "start", "--image", NEW, "--percent", "50", "--yes"]).await;
+    assert_eq!((smaller.status.code(), smaller.err.lines().count()), (Some(1), 1), "{}", smaller.err);
+    assert!(smaller.err.contains("rollout 2 has brought") && smaller.err.contains("100 %"), "{}", smaller.err);
+
+    stage.gastown_json(&["rollout", "undo", "--yes"]).await;
+    let ended = until_state(&stage, "undone").await;
+    assert_eq!((&ended["done"], &ended["failed"], &ended["waiting"]), (&json!(4), &json!(0), &json!(0)), "{ended}");
+    assert_eq!(ended["images"], json!([{ "image": OLD, "towns": 4 }]));
+    for town in &towns {
+        assert_eq!(images(&stage, town).await, [OLD, OLD]);
+        assert_eq!(restarts(&stage, town).await, 2, "once out, and once back");
+    }
+    start(&stage, NEW, &["--percent", "1", "--only-stopped"]).await;
     stage
 }
 
