@@ -1,4 +1,4 @@
-//! Confirmation of commands that cannot be undone.
+//! Confirmation of commands with great effects.
 
 use std::io::{BufRead, IsTerminal as _, Write};
 
@@ -13,12 +13,17 @@ pub(super) fn confirm(question: &str, word: &str, yes: bool) -> anyhow::Result<(
     }
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        bail!("this cannot be undone, and there is no terminal for a confirmation: add --yes");
+        bail!("{}", unasked(question));
     }
     if typed(question, word, stdin.lock(), std::io::stderr()).context("failed to ask for confirmation")? {
         return Ok(());
     }
     bail!("not confirmed, nothing was changed")
+}
+
+/// Returns the error without a terminal: the effect, and the way to confirm it.
+fn unasked(question: &str) -> String {
+    format!("not confirmed, nothing was changed: {question} There is no terminal to ask on: to confirm, add --yes")
 }
 
 fn typed(question: &str, word: &str, mut answers: impl BufRead, mut questions: impl Write) -> std::io::Result<bool> {
@@ -32,6 +37,13 @@ fn typed(question: &str, word: &str, mut answers: impl BufRead, mut questions: i
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_terminal_the_effect_and_the_flag_are_named() {
+        let text = unasked("Bring registry.example/town:2 to 5 % of the towns? Running towns are restarted in waves.");
+        assert!(text.contains("Running towns are restarted in waves.") && text.ends_with("to confirm, add --yes"), "{text}");
+        assert!(!text.contains("undone"), "{text}");
+    }
 
     #[test]
     fn only_the_exact_word_confirms() {
