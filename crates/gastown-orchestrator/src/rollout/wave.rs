@@ -6,8 +6,8 @@ use gastown_domain::{OperationKind, RolloutPass, TownId, UserId, image_of_town};
 use super::{RolloutDriver, RolloutPassReport};
 
 /// The reason of a pause of an undo that would give the same image again.
-const SAME_IMAGE: &str = "an undo would give the same image again, because FLY_IMAGE names it; set FLY_IMAGE to the image of before and \
-     resume, or start another rollout with --replace";
+const SAME_IMAGE: &str = "an undo would give the same image again, because the settings name it; name the image of before in the \
+     settings and resume, or start another rollout with --replace";
 
 impl RolloutDriver {
     /// Gives at most so many towns their turn.

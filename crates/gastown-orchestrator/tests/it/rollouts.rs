@@ -380,7 +380,7 @@ async fn an_undo_that_would_give_the_same_image_pauses_and_says_why() {
     bench.settings.machine.image = image(2);
     order(&bench, RolloutOrder::Undo);
     assert_eq!(until_still(&bench).await, RolloutState::UndoPaused);
-    assert!(newest(&bench).reason.unwrap().contains("FLY_IMAGE names it"));
+    assert!(newest(&bench).reason.unwrap().contains("the settings name it"));
 
     bench.settings.machine.image = image(1);
     order(&bench, RolloutOrder::Resume);
