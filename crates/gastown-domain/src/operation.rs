@@ -69,6 +69,9 @@ pub struct Progress {
     /// The rollout that requested this restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollout: Option<i64>,
+    /// The author of the request in the events, unless it is the owner: an operator, or a part of the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The last steps that were begun, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<BegunStep>,
@@ -134,7 +137,13 @@ impl Progress {
     /// Returns the progress for an operation that replaces another one. It tells which resources may exist, and no more.
     #[must_use]
     pub fn for_replacement(self) -> Self {
-        Self { idle_since: None, by_owner: false, rollout: None, ..self.without_steps() }
+        Self { idle_since: None, by_owner: false, rollout: None, actor: None, ..self.without_steps() }
+    }
+
+    /// Returns the progress of an operation that this actor has requested. `owner` is the user in its row.
+    #[must_use]
+    pub fn requested_by(self, actor: &str, owner: &UserId) -> Self {
+        Self { actor: (actor != owner.as_str()).then(|| actor.to_owned()), ..self }
     }
 
     /// Returns true if this operation gave a machine an image, or may have. The intent of the first call may lack the image.
@@ -229,6 +238,11 @@ impl From<Operation> for RecordedOperation {
 }
 
 impl<K, P> Operation<K, P> {
+    /// Returns the author of the request: the user, an operator, or a part of the service.
+    pub fn author(&self) -> &str {
+        self.progress.actor.as_deref().unwrap_or(self.requested_by.as_str())
+    }
+
     fn with<K2, P2>(self, kind: K2, phase: P2) -> Operation<K2, P2> {
         Operation {
             id: self.id,

@@ -5,7 +5,9 @@ use gastown_domain::ports::{IdempotencyKey, KeyedRequest, LastOutcome, Operation
 use gastown_domain::{
     EventActor, Failure, OperationId, OperationKind, Progress, Recorded, RecordedOperation, Rejection, TownId, UserId,
 };
-use sea_orm::{ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, Set};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, QueryResult, QuerySelect as _, Set,
+};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ pub(crate) const CONTROL_PLANE: &str = EventActor::SERVICE;
 pub(crate) const MONITOR: &str = "monitor";
 
 /// The actor of idle stops.
-const IDLE: &str = EventActor::Idle.as_str();
+pub(crate) const IDLE: &str = EventActor::Idle.as_str();
 
 /// The actor of restarts that a rollout requests, and of changes of a rollout that no operator made.
 pub(crate) const ROLLOUT: &str = "rollout";
@@ -74,7 +76,7 @@ impl<'a> Event<'a> {
         Self { town, operation: None, actor, action, outcome, error: None, detail: None, key: None, at }
     }
 
-    /// Creates the event of an accepted operation.
+    /// Creates the event of an accepted operation, by the author of its request.
     pub(crate) fn accepted(operation: &'a RecordedOperation) -> Self {
         let (actor, action) = (actor_of(operation), operation.kind.as_str());
         let detail = operation.progress.saved_at.map(|at| json!({SAVED_AT: at}));
@@ -93,11 +95,6 @@ impl<'a> Event<'a> {
         };
         let detail = end_detail(&operation.progress);
         Self { outcome, error, detail, at, ..Self::accepted(operation) }
-    }
-
-    /// Sets an actor other than the town's owner.
-    pub(crate) fn by(self, actor: &'a str) -> Self {
-        Self { actor, ..self }
     }
 
     /// Sets the operation.
@@ -150,8 +147,12 @@ impl<'a> Event<'a> {
     }
 }
 
-/// Returns the actor of an operation. No user requests an idle stop, nor most restarts.
+/// Returns the actor of an operation. It stays the same if the kind changes, as when a failed restart becomes a stop.
 fn actor_of(operation: &RecordedOperation) -> &str {
+    if let Some(actor) = &operation.progress.actor {
+        return actor;
+    }
+    // An older version has accepted it, or its owner has requested it.
     match operation.kind.known() {
         Some(OperationKind::Restart) if operation.progress.rollout.is_some() => ROLLOUT,
         Some(OperationKind::Restart) if !operation.progress.by_owner => MONITOR,
@@ -210,6 +211,16 @@ fn keyed_create(event: &events::Model) -> Option<KeyedCreate> {
     let operation = OperationId::new(event.operation_id?);
     let fingerprint = event.detail.as_ref().and_then(|detail| detail.get(REQUEST)?.as_str()).map(ToOwned::to_owned);
     Some(KeyedCreate { town: TownId::new(event.town_id), operation, fingerprint })
+}
+
+/// Returns the actor who has requested an operation, if its acceptance is recorded.
+pub(crate) async fn actor_of_accepted(db: &impl ConnectionTrait, operation: Uuid) -> Result<Option<String>, DbErr> {
+    let accepted = events::Entity::find()
+        .filter(events::Column::OperationId.eq(operation))
+        .filter(events::Column::Outcome.eq(ACCEPTED))
+        .select_only()
+        .column(events::Column::Actor);
+    accepted.into_tuple::<String>().one(db).await
 }
 
 /// Returns the outcome of an operation, or `None` if no end is recorded. An outcome of a newer version is not understood, and

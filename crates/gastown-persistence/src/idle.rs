@@ -20,7 +20,7 @@ use crate::dialect::{self, locked};
 use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
 use crate::entity::{gastown_operations as operations, gastown_rigs as rigs, gastown_towns as towns};
 use crate::error::{TxError, store_error, unwritable};
-use crate::events::Event;
+use crate::events::{Event, IDLE};
 use crate::request;
 use crate::town_queries::has_operation;
 
@@ -87,6 +87,7 @@ pub(crate) async fn stop(tx: &DatabaseTransaction, operation: &NewOperation) -> 
     let verdict = judge_idle(&facts, dialect::now(tx).await?);
     if let IdleVerdict::Idle { since } = verdict {
         let progress = Progress { idle_since: Some(since), ..Progress::default() };
+        let progress = progress.requested_by(IDLE, &operation.requested_by);
         let operation = request::insert(tx, operation, Phase::Begun, &progress).await?;
         Event::accepted(&operation).record(tx).await?;
     }

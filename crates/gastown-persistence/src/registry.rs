@@ -122,10 +122,9 @@ async fn accept(tx: &DatabaseTransaction, create: &NewCreate, actor: Option<&str
     if town.config.idle_stop_minutes.is_some() {
         idle::set(tx, town.id, town.config.idle_stop_minutes).await?;
     }
-    let operation = request::insert(tx, operation, Phase::Begun, &Progress::default()).await?;
-    let event = Event::accepted(&operation).keyed(keyed.as_ref());
-    let event = if let Some(actor) = actor { event.by(actor) } else { event };
-    event.record(tx).await?;
+    let progress = Progress { actor: actor.map(ToOwned::to_owned), ..Progress::default() };
+    let operation = request::insert(tx, operation, Phase::Begun, &progress).await?;
+    Event::accepted(&operation).keyed(keyed.as_ref()).record(tx).await?;
     Ok(AcceptedCreate::Inserted(Box::new(operation)))
 }
 

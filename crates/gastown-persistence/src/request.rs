@@ -17,7 +17,7 @@ use crate::calendar::{after, deadline, lease_millis, storable_deadline, timeout_
 use crate::dialect::{self, locked};
 use crate::entity::{gastown_operations as operations, gastown_towns as towns};
 use crate::error::{TxError, unwritable};
-use crate::events::{Event, PREEMPTED};
+use crate::events::{Event, PREEMPTED, actor_of_accepted};
 use crate::restore;
 use crate::row::operation_of;
 
@@ -48,7 +48,11 @@ fn insertion(
     progress: &Progress,
 ) -> Result<InsertStatement, StoreError> {
     let claim = request.claim.as_ref();
-    let progress = claim.map_or(progress, |claim| &claim.progress);
+    // A first claim brings a progress of its own, which has no actor.
+    let progress = match claim {
+        Some(claim) => &Progress { actor: progress.actor.clone(), ..claim.progress.clone() },
+        None => progress,
+    };
     let after = |millis| dialect::now_plus(backend, millis);
     let lease = claim.map_or_else(no_time, |claim| after(lease_millis(claim.lease)));
     let values: [(operations::Column, Expr); 17] = [
@@ -148,17 +152,18 @@ async fn accept(
     phase: Phase,
     actor: &str,
 ) -> Result<Requested, TxError> {
+    let by = |progress: Progress| progress.requested_by(actor, &request.requested_by);
     let operation = if request.kind == OperationKind::Restore {
         let progress = match restore::begin(tx, &town).await? {
             Ok(progress) => progress,
             Err(refusal) => return Ok(Requested::NotRestorable(refusal)),
         };
         // A first claim would bring a progress of its own.
-        insert(tx, &NewOperation { claim: None, ..request.clone() }, phase, &progress).await?
+        insert(tx, &NewOperation { claim: None, ..request.clone() }, phase, &by(progress)).await?
     } else {
-        insert(tx, request, phase, &Progress::default()).await?
+        insert(tx, request, phase, &by(Progress::default())).await?
     };
-    Event::accepted(&operation).by(actor).record(tx).await?;
+    Event::accepted(&operation).record(tx).await?;
     Ok(Requested::Accepted(Box::new(Accepted { operation, town: town.into_town()?, replaced: false })))
 }
 
@@ -214,10 +219,10 @@ async fn end_idle_stop(
     }
     let request = NewOperation { kind: OperationKind::Restart, ..request.clone() };
     let now = dialect::now(tx).await?;
-    let progress = Progress { by_owner: true, ..current.progress.clone().for_replacement() };
+    let progress = Progress { by_owner: true, ..inherited(&current.progress, &request, actor) };
     let row = replacement(&request, now, current.fence.saturating_add(1), first_phase(town), &progress)?;
     let preempted = Err(Rejection::Preempted);
-    supersede(tx, town, row, Event::ended(current, &preempted, now), actor).await
+    supersede(tx, town, row, Event::ended(current, &preempted, now)).await
 }
 
 /// Turns the row into that of a destroy. That of a restart may become a stop, and that of an idle stop its owner's start or stop.
@@ -231,11 +236,16 @@ async fn preempt(
     actor: &str,
 ) -> Result<Requested, TxError> {
     let now = dialect::now(tx).await?;
-    let progress = progress.clone().for_replacement();
+    let progress = inherited(progress, request, actor);
     let row = replacement(request, now, current.fence.saturating_add(1), first_phase(town), &progress)?;
     let preempted = Err(Rejection::Preempted);
     let ended = Event::ended(current, &preempted, now);
-    supersede(tx, town, row, ended, actor).await
+    supersede(tx, town, row, ended).await
+}
+
+/// Returns the progress of an operation of this actor that replaces another one.
+fn inherited(progress: &Progress, request: &NewOperation, actor: &str) -> Progress {
+    progress.clone().for_replacement().requested_by(actor, &request.requested_by)
 }
 
 /// Replaces an unreadable operation by an operator's destroy, and records it as pre-empted.
@@ -250,10 +260,11 @@ async fn replace(
     let (fence, id): (i64, Uuid) = (before.try_get("", "fence")?, before.try_get("", "id")?);
     let (kind, owner): (String, String) = (before.try_get("", "kind")?, before.try_get("", "requested_by")?);
     let now = dialect::now(tx).await?;
-    let progress = all_unconfirmed(Progress::default());
+    let progress = inherited(&all_unconfirmed(Progress::default()), request, actor);
     let row = replacement(request, now, fence.saturating_add(1), first_phase(town), &progress)?;
-    let ended = Event::of(request.town, &owner, &kind, PREEMPTED, now).of_operation(OperationId::new(id));
-    supersede(tx, town, row, ended, actor).await
+    let author = actor_of_accepted(tx, id).await?.unwrap_or(owner);
+    let ended = Event::of(request.town, &author, &kind, PREEMPTED, now).of_operation(OperationId::new(id));
+    supersede(tx, town, row, ended).await
 }
 
 fn log_replaced(town: TownId, error: &StoreError) {
@@ -288,12 +299,11 @@ async fn supersede(
     town: &towns::Model,
     row: operations::ActiveModel,
     ended: Event<'_>,
-    actor: &str,
 ) -> Result<Requested, TxError> {
     let row = row.update(tx).await.map_err(TxError::writing("gastown_operations"))?;
     ended.record(tx).await?;
     let accepted = row.into_operation()?;
-    Event::accepted(&accepted).by(actor).record(tx).await?;
+    Event::accepted(&accepted).record(tx).await?;
     let town = town.clone().into_town()?;
     Ok(Requested::Accepted(Box::new(Accepted { operation: accepted, town, replaced: true })))
 }

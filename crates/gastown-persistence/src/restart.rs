@@ -7,7 +7,7 @@ use sea_orm::{ColumnTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilt
 use crate::dialect::locked;
 use crate::entity::gastown_towns as towns;
 use crate::error::TxError;
-use crate::events::Event;
+use crate::events::{Event, MONITOR};
 use crate::town_queries::has_operation;
 use crate::{health_checks, request};
 
@@ -31,7 +31,8 @@ pub(crate) async fn accept(
     {
         return Ok(false);
     }
-    let operation = request::insert(tx, request, Phase::Begun, progress).await?;
+    let progress = progress.clone().requested_by(MONITOR, &request.requested_by);
+    let operation = request::insert(tx, request, Phase::Begun, &progress).await?;
     Event::accepted(&operation).record(tx).await?;
     Ok(true)
 }

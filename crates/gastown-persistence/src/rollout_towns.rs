@@ -21,7 +21,7 @@ use crate::entity::gastown_rollout_towns::{self as touches, Column};
 use crate::entity::gastown_rollouts as rollouts;
 use crate::entity::{gastown_operations as operations, gastown_town_health as health, gastown_towns as towns};
 use crate::error::{TxError, store_error};
-use crate::events::{Event, outcome_of};
+use crate::events::{Event, ROLLOUT, outcome_of};
 use crate::request;
 use crate::rollouts::newest;
 use crate::row::log_unreadable;
@@ -318,6 +318,7 @@ pub(crate) async fn touch(tx: &DatabaseTransaction, touch: &Touch) -> Result<Tou
     let Some(restart) = &touch.restart else { return Ok(Touched::Accepted) };
     count_restart(tx, touch.town, count, now).await?;
     let progress = Progress { rollout: Some(touch.rollout.get()), ..Progress::default() };
+    let progress = progress.requested_by(ROLLOUT, &restart.requested_by);
     let operation = request::insert(tx, restart, Phase::Begun, &progress).await?;
     Event::accepted(&operation).record(tx).await?;
     Ok(Touched::Accepted)

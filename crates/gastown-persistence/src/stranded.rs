@@ -70,8 +70,9 @@ pub(crate) async fn reinstate(
     if town.is_none() || has_operation(tx, request.town).await? {
         return Ok(false);
     }
-    let operation = request::insert(tx, request, phase, progress).await?;
-    Event::accepted(&operation).by(CONTROL_PLANE).record(tx).await?;
+    let progress = progress.clone().requested_by(CONTROL_PLANE, &request.requested_by);
+    let operation = request::insert(tx, request, phase, &progress).await?;
+    Event::accepted(&operation).record(tx).await?;
     Ok(true)
 }
 

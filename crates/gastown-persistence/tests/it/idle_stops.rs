@@ -63,7 +63,7 @@ async fn time_passes(bed: &Bed) {
 }
 
 /// Returns a running town that is idle.
-async fn idle(bed: &Bed, name: &str) -> Town {
+pub(crate) async fn idle(bed: &Bed, name: &str) -> Town {
     let town = bed.running("alice", name).await;
     let town = configured(bed, &town, Change::Set(minutes())).await;
     beat(&bed.database, town.id, Some(0)).await;

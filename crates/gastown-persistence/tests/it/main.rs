@@ -1,6 +1,7 @@
 //! The ports on real databases. Each test runs on Postgres and on SQLite, with its own database.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod actors;
 mod bed;
 mod change_feed;
 mod claims;

@@ -108,7 +108,8 @@ async fn only_an_idle_running_town_is_restarted(bed: Bed) {
         assert_eq!(bed.database.restart(&restart, &skipped, None).await.unwrap(), is_accepted, "{}", town.name);
     }
     let restart = bed.database.current(running.id).await.unwrap().unwrap();
-    assert_eq!((restart.kind, restart.progress), (OperationKind::Restart.into(), skipped));
+    let expected = Progress { actor: Some("monitor".to_owned()), ..skipped };
+    assert_eq!((restart.kind, restart.progress), (OperationKind::Restart.into(), expected));
     let actors = bed.texts("SELECT actor FROM gastown_town_events WHERE action = 'restart'").await;
     assert_eq!(actors, ["monitor"]);
     let stop = NewOperation { max_in_flight: Some(2), ..request(&stopped, OperationKind::Start) };

@@ -59,7 +59,7 @@ async fn tombstone_gets_a_settled_destroy(bed: Bed) {
 
     let claimed = bed.claimed(town.id, "driver").await;
     assert_eq!((claimed.id, claimed.kind, claimed.phase), (destroy.id, OperationKind::Destroy, Phase::Settled));
-    assert_eq!(claimed.progress, progress);
+    assert_eq!(claimed.progress, Progress { actor: Some("control-plane".to_owned()), ..progress });
     let said = "SELECT count(*) FROM gastown_town_events \
                 WHERE actor = 'control-plane' AND action = 'destroy' AND outcome = 'accepted'";
     assert_eq!(bed.number(said).await, 1);

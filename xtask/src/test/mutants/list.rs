@@ -233,8 +233,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
         name: "destroy-drops-progress",
         about: "a destroy that preempts a create drops the record of what it may have created",
         file: "crates/gastown-persistence/src/request.rs",
-        sound: "    let progress = progress.clone().for_replacement();\n",
-        broken: "    let _ = progress;\n    let progress = Progress::default();\n",
+        sound: "    let progress = inherited(progress, request, actor);\n",
+        broken: "    let _ = progress;\n    let progress = inherited(&Progress::default(), request, actor);\n",
         suites: PERSISTENCE,
     },
     Mutant {
@@ -487,6 +487,14 @@ pub(super) const MUTANTS: &[Mutant] = &[
         sound: "RolloutStep::Pause => self.pause(&observed, reason(&observed)).await,",
         broken: "RolloutStep::Pause => self.wave(&observed, 1).await,",
         suites: ORCHESTRATOR,
+    },
+    Mutant {
+        name: "earlier-share-stays",
+        about: "an undo gives the same image again, because an earlier share of it still decides",
+        file: "crates/gastown-domain/src/rollout/history.rs",
+        sound: "RolloutPass::Out if taken_back.contains(&&rollout.image) => {}",
+        broken: "RolloutPass::Out if taken_back.len() > 1000 => {}",
+        suites: PERSISTENCE,
     },
     Mutant {
         name: "unconfirmed-image",
