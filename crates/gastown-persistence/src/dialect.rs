@@ -130,14 +130,40 @@ pub(crate) mod tests {
 
     /// Returns the plan of each database for a statement, as [`plans`] does.
     pub(crate) async fn plans_of(statement: impl Fn(DbBackend) -> Statement) -> [String; 2] {
+        plans_after("", statement).await
+    }
+
+    /// Returns the plan of each database for a statement on many towns with their health.
+    pub(crate) async fn plans_on_many_towns(statement: impl Fn(DbBackend) -> Statement) -> [String; 2] {
+        let fill = "SET LOCAL session_replication_role = replica; \
+                    INSERT INTO gastown_towns (id, user_id, town_name, sandbox_id, status, created_at) \
+                    SELECT gen_random_uuid(), 'alice', 'mill-' || n, 'mill-' || n, 'running', now() \
+                    FROM generate_series(1, 2000) n; \
+                    INSERT INTO gastown_town_health (town_id) SELECT id FROM gastown_towns; \
+                    ANALYZE gastown_towns; ANALYZE gastown_town_health";
+        plans_after(fill, statement).await
+    }
+
+    /// Returns the plans after these statements on Postgres, whose plans depend on the rows.
+    async fn plans_after(fill: &str, statement: impl Fn(DbBackend) -> Statement) -> [String; 2] {
         let migrate = async |url: String| migration::at_url::up(&url).await;
         let postgres = TestDatabase::postgres(migrate).await.unwrap();
         let sqlite = TestDatabase::sqlite(migrate).await.unwrap();
         let db = sea_orm::Database::connect(postgres.url()).await.unwrap().begin().await.unwrap();
         db.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
+        db.execute_unprepared(fill).await.unwrap();
         let on_postgres = explained(&db, "EXPLAIN", 0, statement(DbBackend::Postgres)).await;
         let db = sea_orm::Database::connect(sqlite.url()).await.unwrap();
         [on_postgres, explained(&db, "EXPLAIN QUERY PLAN", 3, statement(DbBackend::Sqlite)).await]
+    }
+
+    /// Returns the number of look-ups of a unique index by which SQLite detects the conflicts of an insert.
+    pub(crate) async fn conflicts_on_sqlite(statement: Statement) -> usize {
+        let migrate = async |url: String| migration::at_url::up(&url).await;
+        let sqlite = TestDatabase::sqlite(migrate).await.unwrap();
+        let db = sea_orm::Database::connect(sqlite.url()).await.unwrap();
+        let program = explained(&db, "EXPLAIN", 1, statement).await;
+        program.lines().filter(|opcode| *opcode == "NoConflict").count()
     }
 
     async fn explained(db: &impl ConnectionTrait, explain: &str, column: usize, mut statement: Statement) -> String {

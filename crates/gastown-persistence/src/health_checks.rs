@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{CheckNeed, FailedCheck, HealthBatch, HealthCheck, HealthChecks, HealthRecord, StoreError};
 use gastown_domain::{Recorded, TownId, TownStatus};
-use sea_orm::sea_query::{Expr, ExprTrait as _, JoinType, LockType, OnConflict, Order, Query, SelectStatement};
+use sea_orm::sea_query::{
+    Expr, ExprTrait as _, InsertStatement, JoinType, LockType, OnConflict, Order, Query, SelectStatement,
+};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
     QueryOrder as _, QuerySelect as _, QueryTrait as _, Set,
@@ -155,13 +157,7 @@ async fn record(
     mark: DateTime<Utc>,
     records: &[HealthRecord],
 ) -> Result<Vec<TownId>, TxError> {
-    let mut known = OnConflict::column(Column::TownId);
-    let is_marked = Expr::col((health::Entity, Column::NextCheckAt)).eq(mark);
-    known.update_columns(RESULT).action_cond_where(Condition::all().add(is_marked));
-    let insert = health::Entity::insert_many(rows_of(records)).on_conflict(known);
-    let mut insert = insert.into_query();
-    insert.returning(Query::returning().column(Column::TownId));
-    let written = tx.query_all(&insert).await.map_err(TxError::writing("gastown_town_health"))?;
+    let written = tx.query_all(&outcomes(mark, records)).await.map_err(TxError::writing("gastown_town_health"))?;
     let written = written.iter().map(|row| row.try_get("", "town_id")).collect::<Result<Vec<Uuid>, _>>()?;
     let is_written: HashSet<_> = written.iter().copied().map(TownId::new).collect();
     if records.iter().any(|record| record.is_news && is_written.contains(&record.town)) {
@@ -169,6 +165,16 @@ async fn record(
         record_all(tx, news_of(records, &is_written, now)).await?;
     }
     Ok(is_written.into_iter().collect())
+}
+
+/// Returns the statement that writes the outcomes of a batch, where the rows have this mark. It returns the written towns.
+fn outcomes(mark: DateTime<Utc>, records: &[HealthRecord]) -> InsertStatement {
+    let mut known = OnConflict::column(Column::TownId);
+    let is_marked = Expr::col((health::Entity, Column::NextCheckAt)).eq(mark);
+    known.update_columns(RESULT).action_cond_where(Condition::all().add(is_marked));
+    let mut insert = health::Entity::insert_many(rows_of(records)).on_conflict(known).into_query();
+    insert.returning(Query::returning().column(Column::TownId));
+    insert
 }
 
 /// Returns the rows in the order of the towns, so that two statements with many rows do not wait for each other.
@@ -217,8 +223,27 @@ pub(crate) async fn count_restart(tx: &DatabaseTransaction, town: TownId, check:
 
 #[cfg(test)]
 mod tests {
+    use gastown_domain::Health;
+
     use super::*;
-    use crate::dialect::tests::plans;
+    use crate::dialect::tests::{conflicts_on_sqlite, plans, plans_on_many_towns};
+
+    #[tokio::test]
+    async fn batches_find_their_rows_by_primary_key() {
+        let record = |id| HealthRecord {
+            town: TownId::new(Uuid::from_u128(id)),
+            health: Health::default(),
+            is_news: false,
+            next_check_at: None,
+        };
+        let records = [record(1), record(2)];
+        let written = || outcomes(DateTime::UNIX_EPOCH, &records);
+        let [postgres, sqlite] = plans_on_many_towns(|backend| backend.build(&written())).await;
+        assert!(postgres.contains("Conflict Arbiter Indexes: gastown_town_health_pkey"), "{postgres}");
+        assert!(!sqlite.contains("gastown"), "nothing is scanned: {sqlite}");
+        let looked_up = conflicts_on_sqlite(sea_orm::DbBackend::Sqlite.build(&written())).await;
+        assert!(looked_up > 0, "rows are looked up by the index of the key");
+    }
 
     #[tokio::test]
     async fn due_towns_are_found_by_an_index() {

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::{Heartbeat, REPORT_IS_STALE_AFTER, TownId};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait as _, IntoColumnRef, OnConflict, Query, UpdateStatement};
+use sea_orm::sea_query::{
+    CaseStatement, Expr, ExprTrait as _, InsertStatement, IntoColumnRef, OnConflict, Query, UpdateStatement,
+};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbBackend, EntityTrait as _,
-    QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, Set,
 };
 use uuid::Uuid;
 
@@ -33,11 +35,16 @@ pub(crate) async fn record(tx: &DatabaseTransaction, heartbeats: &[Heartbeat]) -
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let insert = health::Entity::insert_many(rows).on_conflict(unless_newer(tx.get_database_backend()));
-    insert.exec_without_returning(tx).await.map_err(TxError::writing("gastown_town_health"))?;
+    let written = reports(tx.get_database_backend(), rows);
+    tx.execute(&written).await.map_err(TxError::writing("gastown_town_health"))?;
     let towns: Vec<Uuid> = live.into_iter().map(|(town, _)| town).collect();
     tx.execute(&shown(&towns)).await?;
     Ok(towns.into_iter().map(TownId::new).collect())
+}
+
+/// Returns the statement that writes the reports of a batch.
+fn reports(backend: DbBackend, rows: Vec<ActiveModel>) -> InsertStatement {
+    health::Entity::insert_many(rows).on_conflict(unless_newer(backend)).into_query()
 }
 
 /// Records the expiry of a token. Returns false if there is no such live town.
@@ -156,4 +163,34 @@ fn later(one: Expr, other: Expr) -> Expr {
         .add(one.clone().is_null())
         .add(Condition::all().add(other.clone().is_not_null()).add(other.clone().gt(one.clone())));
     CaseStatement::new().case(is_other, other).finally(one).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use gastown_domain::SandboxReport;
+
+    use super::*;
+    use crate::dialect::tests::{conflicts_on_sqlite, plans_on_many_towns};
+
+    #[tokio::test]
+    async fn batches_find_their_rows_by_primary_key() {
+        let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let rows = || {
+            let beat = |id| Heartbeat::received(TownId::new(id), DateTime::UNIX_EPOCH, SandboxReport::default(), None);
+            ids.map(|id| row_of(&beat(id), DateTime::UNIX_EPOCH)).to_vec()
+        };
+        let [postgres, sqlite] = plans_on_many_towns(|backend| backend.build(&reports(backend, rows()))).await;
+        assert!(postgres.contains("Conflict Arbiter Indexes: gastown_town_health_pkey"), "{postgres}");
+        assert!(!sqlite.contains("gastown"), "nothing is scanned: {sqlite}");
+        let looked_up = conflicts_on_sqlite(DbBackend::Sqlite.build(&reports(DbBackend::Sqlite, rows()))).await;
+        assert!(looked_up > 0, "rows are looked up by the index of the key");
+
+        let [postgres, sqlite] = plans_on_many_towns(|backend| backend.build(&shown(&ids))).await;
+        for (plan, keys) in [
+            (postgres, ["gastown_towns_pkey", "gastown_town_health_pkey"]),
+            (sqlite, ["sqlite_autoindex_gastown_towns_1 (id=?)", "sqlite_autoindex_gastown_town_health_1 (town_id=?)"]),
+        ] {
+            assert!(keys.iter().all(|key| plan.contains(key)) && !plan.contains("SCAN gastown"), "{plan}");
+        }
+    }
 }
