@@ -13,6 +13,7 @@ mod failure;
 mod health;
 mod id;
 mod idle;
+mod image_ref;
 mod invalid;
 mod lifecycle;
 mod name;
@@ -47,11 +48,12 @@ pub use failure::Failure;
 pub use health::{
     Health, HealthLimits, HealthObservation, HealthReason, HealthState, HealthVerdict, RestartCount, judge_health,
 };
-pub use id::{AppName, EventId, ImageRef, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
+pub use id::{AppName, EventId, MachineId, OperationId, RigId, TownId, UserId, VolumeId};
 pub use idle::{
     IdleFacts, IdleMinutes, IdleStop, IdleStopState, IdleVerdict, KeepReason, REPORT_IS_STALE_AFTER, USE_COUNTS_FOR,
     judge_idle,
 };
+pub use image_ref::ImageRef;
 pub use invalid::Invalid;
 pub use lifecycle::{Observation, OperationKind, Phase, Step, StepEffect, StepName, UnconfirmedCreate, plan};
 pub use name::{RigName, TownName};

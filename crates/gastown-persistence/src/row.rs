@@ -18,8 +18,8 @@ use gastown_domain::ports::{
     User, WorkerId,
 };
 use gastown_domain::{
-    AgreeingObservations, Drift, Health, Invalid, Operation, OperationId, Recorded, RecordedOperation, RefusedRig,
-    ResourceId, Rig, RigId, Rollout, RolloutNumber, SandboxReport, Town, TownId, TownRecord, TownStatus,
+    AgreeingObservations, Drift, Health, ImageRef, Invalid, Operation, OperationId, Recorded, RecordedOperation,
+    RefusedRig, ResourceId, Rig, RigId, Rollout, RolloutNumber, SandboxReport, Town, TownId, TownRecord, TownStatus,
 };
 use sea_orm::{DbErr, EntityTrait, FromQueryResult, IdenStatic as _, Iterable as _, JsonValue, QueryResult};
 use secrecy::SecretString;
@@ -56,6 +56,11 @@ impl<Id: Display> RowReader<Id> {
         T: FromStr<Err: Into<BoxError>>,
     {
         raw.map(|raw| self.parsed(column, raw)).transpose()
+    }
+
+    /// Returns an image, which an older version may have accepted by another rule.
+    fn image(&self, column: &'static str, raw: &str) -> Result<ImageRef, StoreError> {
+        ImageRef::stored(raw).map_err(|cause| self.corrupt(column, cause))
     }
 
     /// Returns the value of a column that must not be null.
@@ -183,7 +188,7 @@ impl gastown_town_health::Model {
             },
             token_expires_at: self.token_expires_at,
             idle_stopped_at: self.idle_stopped_at,
-            image: row.parsed_optional("image", self.image.as_deref())?,
+            image: self.image.as_deref().map(|raw| row.image("image", raw)).transpose()?,
             checked_at: self.checked_at,
             refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,
@@ -203,8 +208,8 @@ impl gastown_rollouts::Model {
         let most = ranged("max_unavailable", self.max_unavailable)?;
         Ok(Rollout {
             number: RolloutNumber::new(self.number),
-            image: row.parsed("image", &self.image)?,
-            setting: row.parsed_optional("setting", self.setting.as_deref())?,
+            image: row.image("image", &self.image)?,
+            setting: self.setting.as_deref().map(|raw| row.image("setting", raw)).transpose()?,
             percent: percent.try_into().map_err(|cause: Invalid| row.corrupt("percent", cause))?,
             only_stopped: self.only_stopped,
             max_unavailable: most.try_into().map_err(|cause: Invalid| row.corrupt("max_unavailable", cause))?,

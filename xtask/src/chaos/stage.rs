@@ -154,7 +154,7 @@ fn settings(database: &str, fly: &FlySim, key: &SandboxKey, ports: &[u16]) -> Ve
         ("FLY_ORG_SLUG", ORGANIZATION),
         ("FLY_APP_PREFIX", "chaos"),
         ("FLY_REGIONS", "iad,ord,fra"),
-        ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123"),
+        ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123"),
         ("SANDBOX_URL", &fly.machine_url_template()),
         ("SANDBOX_PUBLIC_KEY", &key.public_key().to_string()),
         ("KILO_API_URL", "https://kilo.example.com"),

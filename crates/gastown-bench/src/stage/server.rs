@@ -107,7 +107,7 @@ impl<'a> ServerSetup<'a> {
             ("FLY_API_BASE_URL", format!("http://{fly}")),
             ("FLY_API_TOKEN", "opens-the-simulated-fly".to_owned()),
             ("FLY_RATE_LIMITS", self.fly.limits.name().to_owned()),
-            ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123".to_owned()),
+            ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123".to_owned()),
             ("SANDBOX_URL", format!("http://{fly}/_machine/{{app}}/{{machine_id}}")),
             ("KILO_API_URL", "https://kilo.example.com".to_owned()),
             ("R2_BUCKET", "towns".to_owned()),

@@ -58,7 +58,9 @@ pub(crate) fn machine_spec() -> MachineSpec {
         app: app(),
         town: town(),
         region: region(),
-        image: "registry.fly.io/gastown@sha256:0000".parse().unwrap(),
+        image: "registry.fly.io/gastown@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+            .parse()
+            .unwrap(),
         guest: Guest::TOWN,
         volume: volume_id(),
         env: BTreeMap::from([

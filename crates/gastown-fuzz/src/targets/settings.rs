@@ -45,7 +45,7 @@ const BASE: [(&str, &str); 13] = [
     ("INTERNAL_API_SECRET", "Another-7Tt3Rr9Ee5Ww1Qq-0Pp8Oo6Ii4Uu2"),
     ("FLY_API_TOKEN", "fo1_Mn8Bv2Cx6Za4Sd0Fg"),
     ("FLY_APP_NAME", "towns"),
-    ("FLY_IMAGE", "registry.fly.io/sandbox@sha256:0123"),
+    ("FLY_IMAGE", "registry.fly.io/sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123"),
     ("SANDBOX_PUBLIC_KEY", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="),
     ("KILO_API_URL", "https://kilo.example.org"),
     ("R2_BUCKET", "towns"),

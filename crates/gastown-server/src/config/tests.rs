@@ -13,7 +13,7 @@ const COMPLETE: [(&str, &str); 11] = [
     ("INTERNAL_API_SECRET", "canary-of-towns-fedcba98765432100"),
     ("FLY_API_TOKEN", "canary-token"),
     ("FLY_APP_NAME", "gastown"),
-    ("FLY_IMAGE", "registry.fly.io/gastown@sha256:abc"),
+    ("FLY_IMAGE", "registry.fly.io/gastown@sha256:abcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcdabcd"),
     ("SANDBOX_PUBLIC_KEY", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="),
     ("KILO_API_URL", "https://api.example.com"),
     ("R2_BUCKET", "towns"),

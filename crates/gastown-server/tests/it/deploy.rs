@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use gastown_domain::ImageRef;
 use gastown_secrets::SandboxKey;
 use gastown_server::{Config, Source};
 use serde_json::{Value, json};
@@ -131,15 +132,23 @@ fn page_names_the_variables_of_compose() {
     assert_eq!(listed, used);
 }
 
+/// Replaces the placeholder of the digest.
+fn with_image(settings: &mut BTreeMap<String, String>) {
+    let image = settings.get_mut("FLY_IMAGE").unwrap();
+    *image = image.replace("REPLACE", &"0f".repeat(32));
+}
+
 #[test]
 fn settings_of_the_files_are_valid() {
-    for (file, settings) in [("fly.toml", fly()), ("kubernetes.yaml", kubernetes())] {
+    for (file, mut settings) in [("fly.toml", fly()), ("kubernetes.yaml", kubernetes())] {
         let unknown: Vec<_> = settings.keys().filter(|name| !Config::NAMES.contains(&name.as_str())).collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
+        // Only a placeholder is left for the operator, and it is refused.
+        let image = &settings["FLY_IMAGE"];
+        assert!(image.ends_with("@sha256:REPLACE") && image.parse::<ImageRef>().is_err(), "{file}");
+        with_image(&mut settings);
         let config = read(&settings);
         assert_eq!(config.fly.replicas.get(), 2, "{file}");
-        // Only a placeholder is left for the operator.
-        assert!(settings["FLY_IMAGE"].ends_with("@sha256:REPLACE"), "{file}");
     }
 }
 
@@ -167,7 +176,9 @@ fn names_in_image_and_unit_are_settings() {
 
 #[test]
 fn files_leave_time_for_a_shutdown() {
-    let needed = read(&fly()).http.shutdown.as_secs() + 20;
+    let mut settings = fly();
+    with_image(&mut settings);
+    let needed = read(&settings).http.shutdown.as_secs() + 20;
     for text in ["kill_timeout = ", "TimeoutStopSec=", "terminationGracePeriodSeconds: "] {
         let line = [FLY, SYSTEMD, KUBERNETES].concat();
         let line = line.lines().find_map(|line| line.trim().strip_prefix(text).map(str::to_owned)).unwrap();

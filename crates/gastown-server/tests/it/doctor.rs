@@ -109,12 +109,16 @@ async fn listed(stage: &Stage, arguments: &[&str], changes: &[(&str, &str)]) -> 
 
 async fn towns_with_old_keys_and_images_are_listed(setup: Setup) -> Stage {
     let mut stage = Setup { keeps_port: true, ..setup }.start().await;
-    let (mill, old_image) = (stage.running("mill").await, "registry.example.com/gastown-sandbox@sha256:0123");
+    let (mill, old_image) = (
+        stage.running("mill").await,
+        "registry.example.com/gastown-sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123",
+    );
     assert_eq!(listed(&stage, &["--key", "old"], &[]).await, Vec::<String>::new());
     assert_eq!(listed(&stage, &["--key", "current"], &[]).await, ["mill"]);
 
     // A rotation of the towns' keys, and another image.
-    let image = "registry.example.com/gastown-sandbox@sha256:4567";
+    let image =
+        "registry.example.com/gastown-sandbox@sha256:4567456745674567456745674567456745674567456745674567456745674567";
     let before = stage.settings.iter().find(|(name, _)| name == "INTERNAL_API_SECRET").unwrap().1.clone();
     stage.set(&[
         ("INTERNAL_API_SECRET", "canary-of-next-internal-Zx8Kq2Lm5Vb7Nc4T"),

@@ -242,7 +242,7 @@ fn settings(sim: &FlySim, database: &str, sealing_key: &str, regions: &str, home
         ("FLY_API_TOKEN", FLY_TOKEN),
         ("FLY_APP_NAME", APP),
         ("FLY_REGIONS", regions),
-        ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123"),
+        ("FLY_IMAGE", "registry.example.com/gastown-sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123"),
         ("SANDBOX_URL", &sim.machine_url_template()),
         ("SANDBOX_PUBLIC_KEY", sealing_key),
         ("KILO_API_URL", "https://kilo.example.com"),
