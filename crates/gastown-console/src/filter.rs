@@ -36,6 +36,7 @@ impl Fields {
             name: self.parsed("name")?,
             status: self.parsed::<TownStatus>("status")?,
             health: self.parsed("health")?,
+            image: None,
             after,
         })
     }
@@ -97,6 +98,7 @@ mod tests {
             name: Some("mill".parse().unwrap()),
             status: Some(TownStatus::Running),
             health: Some(ListedHealth::Drift),
+            image: None,
             after: None,
         };
         assert_eq!(filter, expected);

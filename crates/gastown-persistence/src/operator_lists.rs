@@ -76,6 +76,7 @@ fn matching_towns(filter: &TownFilter, limit: u32) -> SelectStatement {
         .add_option(filter.owner.as_ref().map(|owner| towns::Column::UserId.eq(owner.as_str())))
         .add_option(filter.name.as_ref().map(|name| towns::Column::TownName.eq(name.as_str())))
         .add_option(filter.health.map(has_health))
+        .add_option(filter.image.as_ref().map(|image| health::Column::Image.eq(image.as_str())))
         .add_option(filter.after.as_ref().map(is_after));
     towns::Entity::find()
         .find_also_related(health::Entity)

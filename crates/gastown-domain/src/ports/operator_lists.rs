@@ -19,6 +19,8 @@ pub struct TownFilter {
     pub status: Option<TownStatus>,
     /// The health.
     pub health: Option<ListedHealth>,
+    /// The image of its machine, as the registry knows it.
+    pub image: Option<String>,
     /// The last town of the page before. Only towns after it are listed.
     pub after: Option<ListPosition>,
 }

@@ -45,7 +45,7 @@ async fn towns_meet_every_condition(bed: Bed) {
     let drifted = "drift = 'machine_stopped', drift_since = checked_at";
     bed.sql(&format!("UPDATE gastown_town_health SET {drifted} WHERE {of_alice}")).await;
     let of_bob = "town_id = (SELECT id FROM gastown_towns WHERE town_name = 'mill' AND user_id = 'bob')";
-    bed.sql(&format!("UPDATE gastown_town_health SET state = 'unhealthy' WHERE {of_bob}")).await;
+    bed.sql(&format!("UPDATE gastown_town_health SET state = 'unhealthy', image = 'town:2' WHERE {of_bob}")).await;
     let all = TownFilter::default;
     for (filter, expected) in [
         (all(), &["alice/inn", "alice/mill", "bob/mill"][..]),
@@ -58,6 +58,8 @@ async fn towns_meet_every_condition(bed: Bed) {
         (TownFilter { health: Some(ListedHealth::Unhealthy), ..all() }, &["bob/mill"]),
         (TownFilter { health: Some(ListedHealth::Error), ..all() }, &[]),
         (TownFilter { health: Some(ListedHealth::Ok), ..all() }, &["alice/inn"]),
+        (TownFilter { image: Some("town:2".to_owned()), ..all() }, &["bob/mill"]),
+        (TownFilter { image: Some("town".to_owned()), ..all() }, &[]),
     ] {
         assert_eq!(names(&bed, &filter).await, expected, "{filter:?}");
     }

@@ -130,13 +130,14 @@ impl AtServer {
 #[async_trait]
 impl OperatorAccess for AtServer {
     async fn towns(&self, filter: &TownFilter, limit: u32) -> Result<TownList, AccessError> {
-        let TownFilter { owner, name, status, health, after } = filter;
+        let TownFilter { owner, name, status, health, image, after } = filter;
         let position = after.as_ref();
         let query = given([
             ("user", owner.as_ref().map(ToString::to_string)),
             ("name", name.as_ref().map(ToString::to_string)),
             ("status", status.map(|status| status.to_string())),
             ("health", health.map(|health| health.as_str().to_owned())),
+            ("image", image.clone()),
             ("after_user", position.map(|position| position.owner.to_string())),
             ("after_name", position.map(|position| position.name.to_string())),
             ("after", position.map(|position| position.town.to_string())),

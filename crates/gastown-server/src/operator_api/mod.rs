@@ -81,7 +81,8 @@ pub(crate) fn router(operators: Access, api: OperatorApi) -> Router {
 
 /// `GET /v1/towns`.
 async fn towns(State(served): Shared, RawQuery(query): RawQuery) -> Answer<TownList> {
-    const FIELDS: &[&str] = &["user", "name", "status", "health", "after_user", "after_name", "after", "limit"];
+    const FIELDS: &[&str] =
+        &["user", "name", "status", "health", "image", "after_user", "after_name", "after", "limit"];
     let given = Parameters::read(query.as_deref(), FIELDS)?;
     let after = match (given.parsed("after_user")?, given.parsed("after_name")?, given.parsed("after")?) {
         (Some(owner), Some(name), Some(town)) => Some(ListPosition { owner, name, town }),
@@ -93,6 +94,7 @@ async fn towns(State(served): Shared, RawQuery(query): RawQuery) -> Answer<TownL
         name: given.parsed("name")?,
         status: given.parsed("status")?,
         health: given.parsed("health")?,
+        image: given.get("image").map(ToOwned::to_owned),
         after,
     };
     Ok(Json(served.api.access.towns(&filter, given.limit()?).await?))

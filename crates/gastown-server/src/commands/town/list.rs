@@ -33,8 +33,8 @@ pub struct ListOptions {
     /// Only towns with this health.
     #[arg(long, value_enum)]
     health: Option<HealthFilter>,
-    /// Only towns whose machine at Fly has this image. Needs the settings of Fly, as `gastown orphans` does.
-    #[arg(long, value_name = "IMAGE", conflicts_with = "server")]
+    /// Only towns whose machine has this image. A town whose image is not known is left out.
+    #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// Only towns whose machine at Fly was given keys of the present settings, or of earlier ones. Needs the settings of Fly,
     /// `SANDBOX_PUBLIC_KEY` and `INTERNAL_API_SECRET`.
@@ -91,30 +91,30 @@ pub(super) async fn run(source: &Source, options: ListOptions) -> anyhow::Result
         name: options.name,
         status: options.status,
         health: options.health.map(ListedHealth::from),
+        image: options.image.clone(),
         after: None,
     };
     let list = match &machines {
         None => access.towns(&filter, options.limit).await?,
         Some(machines) => {
-            let (image, key) = (options.image.as_deref(), options.key);
             let all = access.towns(&filter, MAX_COMPARED).await?;
-            all.with_machines(machines, |machine| is_wanted(machine, image, key)).cut(options.limit)
+            all.with_machines(machines, |machine| is_wanted(machine, options.key)).cut(options.limit)
         }
     };
     if options.json { say_json(&list) } else { Ok(say(table_lists::towns(&list, machines.is_some()))?) }
 }
 
-/// Reads the machines at Fly, if a condition needs them.
+/// Reads the machines at Fly, if the condition of keys needs them.
 async fn machines(source: &Source, options: &ListOptions) -> anyhow::Result<Option<HashMap<TownId, MachineOfTown>>> {
-    if options.image.is_none() && options.key.is_none() {
+    if options.key.is_none() {
         return Ok(None);
     }
-    let keys = options.key.map(|_| KeyIds::read(source)).transpose()?;
+    let keys = KeyIds::read(source)?;
     let fly = fly_view::fly(&OrphansConfig::read(source)?)?;
     let view = fly_view::read(&fly).await?;
     let machine = |machine: MachineDetails| {
-        let is_old = keys.as_ref().is_some_and(|keys| is_old(&machine, keys));
-        Some((machine.town?, MachineOfTown { image: machine.image, has_old_key: keys.is_some().then_some(is_old) }))
+        let is_old = is_old(&machine, &keys);
+        Some((machine.town?, MachineOfTown { image: machine.image, has_old_key: Some(is_old) }))
     };
     Ok(Some(view.machines.into_iter().filter_map(machine).collect()))
 }
@@ -125,7 +125,6 @@ fn is_old(machine: &MachineDetails, keys: &KeyIds) -> bool {
         || machine.town_key_id.as_ref().is_none_or(|id| *id != keys.towns)
 }
 
-fn is_wanted(machine: &MachineOfTown, image: Option<&str>, key: Option<KeyFilter>) -> bool {
-    image.is_none_or(|image| machine.image.as_deref() == Some(image))
-        && key.is_none_or(|key| machine.has_old_key == Some(key == KeyFilter::Old))
+fn is_wanted(machine: &MachineOfTown, key: Option<KeyFilter>) -> bool {
+    key.is_none_or(|key| machine.has_old_key == Some(key == KeyFilter::Old))
 }
