@@ -82,7 +82,7 @@ fn in_flight(operation: &Readable<HeldOperation>, alert_attempts: u32) -> Markup
             dt { "id" } dd.code { (operation.id) }
             dt { "steps" } dd { (steps(held)) }
             dt { "delays" } dd { (delays(held, alert_attempts)) }
-            dt { "requested by" } dd { (operation.requested_by) }
+            dt { "requested by" } dd { (operation.author()) }
             dt { "held by" } dd.code { (or_none(held.held_by.as_ref().map(|worker| &worker.0))) }
             dt { "next attempt" } dd { (time(operation.next_attempt_at)) }
             dt { "deadline" } dd { (maybe_time(operation.deadline_at)) }

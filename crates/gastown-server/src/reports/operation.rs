@@ -24,7 +24,8 @@ pub(crate) struct Operation {
     /// The cause of a roll back.
     pub(crate) cause: Option<Cause>,
     pub(crate) queued_ms: u64,
-    pub(crate) requested_by: UserId,
+    /// The author: the user, an operator, or a part of the service.
+    pub(crate) requested_by: String,
     pub(crate) next_attempt_at: Moment,
     pub(crate) deadline_at: Option<Moment>,
     pub(crate) started_at: Moment,
@@ -104,7 +105,7 @@ impl From<&RecordedOperation> for Operation {
             last_error: operation.last_error.as_ref().map(Cause::from),
             cause: operation.cause.as_ref().map(Cause::from),
             queued_ms: operation.progress.queued_ms,
-            requested_by: operation.requested_by.clone(),
+            requested_by: operation.author().to_owned(),
             next_attempt_at: operation.next_attempt_at.into(),
             deadline_at: operation.deadline_at.map(Moment),
             started_at: operation.created_at.into(),

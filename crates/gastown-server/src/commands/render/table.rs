@@ -206,7 +206,7 @@ fn operation_facts(held: &HeldOperation) -> String {
     if let Some(cause) = &operation.cause {
         fact("rolled back because", failure(cause));
     }
-    fact("requested by", operation.requested_by.to_string());
+    fact("requested by", plain(&operation.requested_by));
     fact("held by", held.held_by.as_deref().map_or_else(none, plain));
     fact("lease until", maybe_time(held.lease_expires_at));
     fact("next attempt", moment(operation.next_attempt_at));

@@ -73,11 +73,14 @@ fn health_of(health: &Health) -> String {
     }
 }
 
+/// Returns the operation in flight, with its author unless it is the owner.
 fn in_flight(held: &HeldOperation) -> String {
     let operation = &held.operation;
+    let author = Some(&operation.requested_by).filter(|author| **author != held.user_id.as_str());
+    let by = author.map(|author| format!(" by {}", plain(author))).unwrap_or_default();
     match operation.attempt {
-        0 => plain(&operation.kind),
-        attempts => format!("{}, {attempts} failed attempts", plain(&operation.kind)),
+        0 => format!("{}{by}", plain(&operation.kind)),
+        attempts => format!("{}{by}, {attempts} failed attempts", plain(&operation.kind)),
     }
 }
 
