@@ -1,5 +1,7 @@
 //! The registry behind the operators' API of a running server.
 
+mod rollouts;
+
 use std::time::Duration;
 
 use anyhow::bail;

@@ -41,7 +41,10 @@ mod tests {
     #[test]
     fn without_a_terminal_the_effect_and_the_flag_are_named() {
         let text = unasked("Bring registry.example/town:2 to 5 % of the towns? Running towns are restarted in waves.");
-        assert!(text.contains("Running towns are restarted in waves.") && text.ends_with("to confirm, add --yes"), "{text}");
+        assert!(
+            text.contains("Running towns are restarted in waves.") && text.ends_with("to confirm, add --yes"),
+            "{text}"
+        );
         assert!(!text.contains("undone"), "{text}");
     }
 

@@ -1,16 +1,15 @@
 //! `gastown rollout`: brings a new image to the towns, in waves, and takes it back. Any process of the service drives it.
 
-use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use gastown_domain::ports::{NewRollout, RolloutChanged, RolloutOrder, RolloutReport, Rollouts as _};
-use gastown_domain::{ImageRef, MaxUnavailable, Percent, Rollout};
-use gastown_persistence::Database;
+use gastown_domain::ports::{NewRollout, RolloutOrder};
+use gastown_domain::{ImageRef, MaxUnavailable, Percent};
 
-use super::actor::actor;
+use super::at_server::OperatorServer;
 use super::confirm::confirm;
-use super::database;
 use super::render::rollouts;
-use super::say::say;
+use super::say::{say, say_json};
+use crate::operator_access::rollouts::{RolloutAccess, no_rollout};
+use crate::reports::NewestRollout;
 use crate::settings_source::Source;
 
 /// An action on the newest rollout.
@@ -70,50 +69,57 @@ pub struct UndoOptions {
     output: Output,
 }
 
-/// The form of the output.
-#[derive(Debug, Clone, Copy, Args)]
+/// The form of the output, and the registry that is meant.
+#[derive(Debug, Clone, Args)]
 pub struct Output {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: OperatorServer,
 }
 
-/// Runs the command. It needs only `DATABASE_URL`.
+/// Runs the command. It needs only `DATABASE_URL`, or the token of an operator.
 ///
-/// Errors: settings, database, not confirmed, no rollout, a state that does not allow it.
+/// Errors: settings, database, server, not confirmed, no rollout, a state or a share that does not allow it.
 pub async fn run(source: &Source, action: Action) -> anyhow::Result<()> {
-    let database = database::open(source).await?;
-    let by = actor(source);
-    match action {
-        Action::Start(options) => start(&database, options, &by).await,
-        Action::Status(output) => status(&database, output).await,
-        Action::Pause(output) => order(&database, RolloutOrder::Pause, output, &by).await,
-        Action::Resume(output) => order(&database, RolloutOrder::Resume, output, &by).await,
-        Action::Undo(UndoOptions { yes, output }) => {
-            let Some(RolloutReport { rollout, .. }) = read(&database).await? else { bail!(NONE) };
-            if !rollout.only_stopped {
-                let question = format!("Take {} back? Its running towns are restarted in waves.", rollout.image);
-                confirm(&question, "undo", yes)?;
-            }
-            order(&database, RolloutOrder::Undo, output, &by).await
+    let output = action.output();
+    let access = output.at.rollouts(source).await?;
+    let newest = match &action {
+        Action::Start(options) => start(access.as_ref(), options).await?,
+        Action::Status(_) => access.rollout().await?,
+        Action::Pause(_) => access.change_rollout(RolloutOrder::Pause).await?,
+        Action::Resume(_) => access.change_rollout(RolloutOrder::Resume).await?,
+        Action::Undo(options) => undo(access.as_ref(), options.yes).await?,
+    };
+    if output.json { say_json(&newest) } else { Ok(say(rollouts::text(&newest))?) }
+}
+
+impl Action {
+    const fn output(&self) -> &Output {
+        match self {
+            Self::Start(StartOptions { output, .. }) | Self::Undo(UndoOptions { output, .. }) => output,
+            Self::Status(output) | Self::Pause(output) | Self::Resume(output) => output,
         }
     }
 }
 
-/// The error of a change without a rollout.
-const NONE: &str = "there is no rollout: start one with `gastown rollout start`";
-
-async fn start(database: &Database, options: StartOptions, by: &str) -> anyhow::Result<()> {
-    let StartOptions { image, percent, only_stopped, max_unavailable, replace, yes, output } = options;
-    warn_of_tag(&image);
+async fn start(access: &dyn RolloutAccess, options: &StartOptions) -> anyhow::Result<NewestRollout> {
+    let StartOptions { image, percent, only_stopped, max_unavailable, replace, yes, output: _ } = options;
+    warn_of_tag(image);
     if !only_stopped {
         let question =
             format!("Bring {image} to {} % of the towns? Running towns are restarted in waves.", percent.get());
-        confirm(&question, "start", yes)?;
+        confirm(&question, "start", *yes)?;
     }
-    let new = NewRollout { image, percent, only_stopped, max_unavailable, replace };
-    let changed = database.start(&new, by).await.context("failed to write the registry")?;
-    shown(database, changed, "start another one", output).await
+    let new = NewRollout {
+        image: image.clone(),
+        percent: *percent,
+        only_stopped: *only_stopped,
+        max_unavailable: *max_unavailable,
+        replace: *replace,
+    };
+    Ok(access.start_rollout(&new).await?)
 }
 
 /// Warns of an image whose content may change during the rollout.
@@ -126,46 +132,11 @@ fn warn_of_tag(image: &ImageRef) {
     }
 }
 
-async fn order(database: &Database, order: RolloutOrder, output: Output, by: &str) -> anyhow::Result<()> {
-    let verb = match order {
-        RolloutOrder::Pause => "pause",
-        RolloutOrder::Resume => "resume",
-        RolloutOrder::Undo => "undo",
-    };
-    let changed = database.order(order, by).await.context("failed to write the registry")?;
-    shown(database, changed, verb, output).await
-}
-
-/// Shows the rollout after a change, or fails with the reason.
-async fn shown(database: &Database, changed: RolloutChanged, verb: &str, output: Output) -> anyhow::Result<()> {
-    match changed {
-        RolloutChanged::Done(_) => status(database, output).await,
-        RolloutChanged::Refused(rollout) => bail!(refusal(&rollout, verb)),
-        RolloutChanged::SmallerShare(rollout) => bail!(smaller_share(&rollout)),
-        RolloutChanged::NotFound => bail!(NONE),
+async fn undo(access: &dyn RolloutAccess, yes: bool) -> anyhow::Result<NewestRollout> {
+    let Some(rollout) = access.rollout().await?.rollout else { return Err(no_rollout().into()) };
+    if !rollout.only_stopped {
+        let question = format!("Take {} back? Its running towns are restarted in waves.", rollout.image);
+        confirm(&question, "undo", yes)?;
     }
-}
-
-fn refusal(rollout: &Rollout, verb: &str) -> String {
-    let (number, state) = (rollout.number, rollout.state.as_str());
-    format!("cannot {verb}: rollout {number} is {state}, see `gastown rollout status`")
-}
-
-/// Returns the text for a share that would leave the image to towns outside of it.
-fn smaller_share(rollout: &Rollout) -> String {
-    let Rollout { number, image, percent, .. } = rollout;
-    let percent = percent.get();
-    format!(
-        "rollout {number} has brought {image} to {percent} % of the towns: start at least --percent {percent}, or take the \
-         image back first with `gastown rollout undo`"
-    )
-}
-
-async fn status(database: &Database, output: Output) -> anyhow::Result<()> {
-    let report = read(database).await?;
-    Ok(if output.json { say(rollouts::json(report.as_ref())) } else { say(rollouts::text(report.as_ref())) }?)
-}
-
-async fn read(database: &Database) -> anyhow::Result<Option<RolloutReport>> {
-    database.report().await.context("failed to read the registry")
+    Ok(access.change_rollout(RolloutOrder::Undo).await?)
 }

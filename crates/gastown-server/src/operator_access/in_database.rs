@@ -1,5 +1,7 @@
 //! The registry in its database.
 
+mod rollouts;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{

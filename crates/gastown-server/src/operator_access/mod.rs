@@ -5,6 +5,7 @@
 mod in_database;
 mod lost_answers;
 mod orphans;
+pub(crate) mod rollouts;
 
 use std::time::Duration;
 

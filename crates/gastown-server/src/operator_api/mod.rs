@@ -5,6 +5,7 @@
 mod failure;
 mod guard;
 mod parameters;
+mod rollouts;
 
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ pub(crate) fn router(operators: Access, api: OperatorApi) -> Router {
         .route("/v1/operations/{operation}", get(operation))
         .route("/v1/events", get(events))
         .route("/v1/orphans", get(orphans))
+        .merge(rollouts::routes())
         .fallback(async || Failure::unknown_route())
         .method_not_allowed_fallback(async || Failure::wrong_method())
         .layer(from_fn_with_state(Arc::clone(&served), guard::guard))

@@ -6,6 +6,7 @@
 mod event;
 mod operation;
 mod orphan;
+mod rollout;
 mod town;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub(crate) use event::{Event, EventList, EventOfTown};
 pub(crate) use operation::{AcceptedRequest, HeldOperation, Job, Operation, OperationEnd, OperationList, Retry};
 pub(crate) use orphan::{Deletion, FoundOrphan, Orphan, Survey, alarm_in_words};
+pub(crate) use rollout::{FailedTown, NewestRollout, Rollout, RolloutTowns, TownsOfImage};
 pub(crate) use town::{Health, ListedTown, MachineOfTown, Rig, Town, TownList, TownReport, reason_in_words};
 
 /// A time. It is written in milliseconds.

@@ -14,6 +14,7 @@ use crate::stage::{ALICE, BOB, Setup, Stage, until};
 
 on_both! {
     reports_are_the_same_at_a_server_and_in_the_database,
+    rollouts_at_a_server_are_those_of_the_operator,
     requests_at_a_server_are_those_of_the_operator,
     lost_towns_are_restored_at_a_server_as_in_the_database,
     server_without_actions_only_reads,
@@ -21,6 +22,9 @@ on_both! {
     calls_are_for_operators_and_bounded,
 }
 
+/// The image of the settings of a stage.
+const IMAGE: &str =
+    "registry.example.com/gastown-sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123";
 const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Returns a setup with a console, whose callers wait shortly and whose stops are not given up.
@@ -94,6 +98,8 @@ async fn reports_are_the_same_at_a_server_and_in_the_database(mut setup: Setup) 
         &["town", "list"][..],
         &["town", "list", "--user", "alice", "--name", "mill", "--status", "running", "--health", "ok"],
         &["town", "list", "--limit", "1"],
+        &["town", "list", "--image", IMAGE],
+        &["town", "list", "--image", "registry.example.com/x:1"],
         &["town", "list", "--status", "destroyed"],
         &["town", "show", "alice/mill"],
         &["town", "show", &id],
@@ -104,6 +110,7 @@ async fn reports_are_the_same_at_a_server_and_in_the_database(mut setup: Setup) 
         &["audit", "--limit", "2"],
         &["audit", "--user", "bob", "--actor", "bob", "--failed"],
         &["orphans", "--grace", "0"],
+        &["rollout", "status"],
     ] {
         let as_json = [arguments, &["--json"]].concat();
         let (here, there) = (in_database(&stage, &as_json).await, at_server(&stage, &as_json).await);
@@ -135,6 +142,82 @@ async fn reports_are_the_same_at_a_server_and_in_the_database(mut setup: Setup) 
     stage
 }
 
+/// Asserts that a command prints the same in the database and at the console, apart from the time of the report.
+async fn assert_same(stage: &Stage, arguments: &[&str]) -> Value {
+    let as_json = [arguments, &["--json"]].concat();
+    let timeless = |ended: &Ended| {
+        let mut report = value(ended);
+        report.as_object_mut().unwrap().remove("at");
+        report
+    };
+    let (here, there) = (in_database(stage, &as_json).await, at_server(stage, &as_json).await);
+    assert_eq!(timeless(&there), timeless(&here), "{arguments:?}");
+    let (here, there) = (in_database(stage, arguments).await, at_server(stage, arguments).await);
+    assert_eq!((there.status.code(), &there.out, &there.err), (Some(0), &here.out, &here.err), "{arguments:?}");
+    timeless(&at_server(stage, &as_json).await)
+}
+
+async fn rollouts_at_a_server_are_those_of_the_operator(setup: Setup) -> Stage {
+    let stage = with_console(setup, true).start().await;
+    stage.created("mill").await;
+    let new = "registry.example.com/gastown-sandbox:2";
+    let start: &[&str] = &["rollout", "start", "--image", new, "--percent", "50", "--only-stopped"];
+    assert_eq!(assert_same(&stage, &["rollout", "status"]).await, json!({ "rollout": null }));
+    for arguments in [&["rollout", "pause"][..], &["rollout", "undo", "--yes"]] {
+        let (here, there) = (in_database(&stage, arguments).await, at_server(&stage, arguments).await);
+        assert!(there.err.contains("there is no rollout"), "{}", there.err);
+        assert_eq!((there.status.code(), there.err), (here.status.code(), here.err));
+    }
+    let asked = at_server(&stage, &start[..start.len() - 1]).await;
+    assert!(asked.status.code() == Some(1) && asked.err.contains("to 50 % of the towns"), "{}", asked.err);
+    let started = value(&at_server(&stage, &[start, &["--max-unavailable", "7", "--json"]].concat()).await);
+    let rollout = &started["rollout"];
+    assert_eq!((&rollout["startedBy"], &rollout["state"]), (&json!("operator:eve"), &json!("running")));
+    assert_eq!((&rollout["percent"], &rollout["maxUnavailable"]), (&json!(50), &json!(7)));
+    for (action, state) in [("pause", "paused"), ("resume", "running"), ("pause", "paused")] {
+        let changed = value(&at_server(&stage, &["rollout", action, "--json"]).await);
+        let rollout = &changed["rollout"];
+        assert_eq!((&rollout["state"], &rollout["changedBy"]), (&json!(state), &json!("operator:eve")), "{action}");
+        assert_same(&stage, &["rollout", "status"]).await;
+    }
+    // Refusals are in the words of the database.
+    for arguments in [
+        &["rollout", "pause"][..],
+        start,
+        &["rollout", "start", "--image", new, "--percent", "49", "--only-stopped", "--replace"],
+    ] {
+        let (here, there) = (in_database(&stage, arguments).await, at_server(&stage, arguments).await);
+        assert!(there.err.contains("rollout 1 "), "{}", there.err);
+        assert_eq!((there.status.code(), there.err), (here.status.code(), here.err));
+    }
+    let replaced = at_server(&stage, &[start, &["--replace", "--json"]].concat()).await;
+    assert_eq!(value(&replaced)["rollout"]["number"], json!(2));
+    let undone = value(&at_server(&stage, &["rollout", "undo", "--json"]).await);
+    assert_eq!(undone["rollout"]["state"], json!("undoing"), "it restarts no running town, so it does not ask");
+    for (path, body, status, reason) in [
+        ("/v1/rollout", "{}", 400, "bad_request"),
+        ("/v1/rollout", r#"{"image":"x y"}"#, 400, "bad_request"),
+        ("/v1/rollout", r#"{"image":"x:1","percent":0}"#, 400, "bad_request"),
+        ("/v1/rollout", r#"{"image":"x:1","maxUnavailable":501}"#, 400, "bad_request"),
+        ("/v1/rollout", r#"{"image":"x:1","share":1}"#, 400, "bad_request"),
+        ("/v1/rollout?percent=1", r#"{"image":"x:1"}"#, 400, "bad_request"),
+        ("/v1/rollout", r#"{"image":"x:1"}"#, 409, "rollout_state"),
+        ("/v1/rollout/resume", "{}", 409, "rollout_state"),
+        ("/v1/rollout/resume", r#"{"yes":true}"#, 400, "bad_request"),
+        ("/v1/rollout/restart", "{}", 404, "unknown_path"),
+    ] {
+        let (answered, answer) = call(&stage, Method::POST, path, TOKEN, body).await;
+        assert_eq!(
+            (answered.as_u16(), &answer["error"]["reason"]),
+            (status, &json!(reason)),
+            "{path} {body}: {answer}"
+        );
+    }
+    let (status, answer) = get(&stage, "/v1/rollout?limit=1").await;
+    assert_eq!((status, &answer["error"]["reason"]), (StatusCode::BAD_REQUEST, &json!("bad_request")));
+    stage
+}
+
 async fn requests_at_a_server_are_those_of_the_operator(setup: Setup) -> Stage {
     let stage = with_console(setup, true).start().await;
     let town = stage.created("mill").await;
@@ -145,7 +228,7 @@ async fn requests_at_a_server_are_those_of_the_operator(setup: Setup) -> Stage {
         assert!(ended.out.ends_with(&format!("Town {id} is {status}.\n")), "{}", ended.out);
         let events = value(&at_server(&stage, &["events", &id, "--action", action, "--json"]).await);
         let actors: Vec<_> = events["events"].as_array().unwrap().iter().map(|event| &event["actor"]).collect();
-        assert!(actors.contains(&&json!("operator:eve")), "{events}");
+        assert_eq!(actors, [&json!("operator:eve"), &json!("operator:eve")], "its request and its end: {events}");
     }
     with_failed_stop(&stage, town.id).await;
     // The operation in flight is joined or in the way, in the words of the database.
@@ -221,6 +304,9 @@ async fn server_without_actions_only_reads(setup: Setup) -> Stage {
         &["town", "start", "alice/mill"],
         &["town", "retry", "alice/mill"],
         &["town", "destroy", "alice/mill", "--yes"],
+        &["rollout", "start", "--image", IMAGE, "--yes"],
+        &["rollout", "pause"],
+        &["rollout", "resume"],
     ] {
         let ended = at_server(&stage, arguments).await;
         assert_eq!((ended.status.code(), ended.err.lines().count()), (Some(1), 1), "{}", ended.err);
@@ -265,7 +351,6 @@ async fn mistakes_at_a_server_get_one_line(setup: Setup) -> Stage {
     // What needs the settings of Fly, or the database, does not take the address.
     for arguments in [
         &["town", "list", "--key", "old"][..],
-        &["town", "list", "--image", "registry.example.com/x:1"],
         &["orphans", "--delete"],
         &["migrate", "status"],
         &["adopt"],

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fly_sim::{Call, Effect, Fault};
 use gastown_orchestrator::{Policy, RolloutPolicy, Timeouts};
 use serde_json::{Value, json};
 
@@ -12,15 +13,19 @@ on_both! {
     running_towns_get_the_image_and_their_owners_see_it,
     a_bad_image_pauses_and_an_undo_brings_the_old_one_back,
     an_undo_after_shares_brings_back_the_image_of_before,
+    towns_that_are_being_updated_are_marked_in_the_list,
     two_replicas_restart_each_town_once,
     owners_act_while_a_rollout_goes_on,
 }
 
 /// The image of the settings of a stage.
-const OLD: &str = "registry.example.com/gastown-sandbox@sha256:0123";
-const NEW: &str = "registry.example.com/gastown-sandbox@sha256:4567";
+const OLD: &str =
+    "registry.example.com/gastown-sandbox@sha256:0123012301230123012301230123012301230123012301230123012301230123";
+const NEW: &str =
+    "registry.example.com/gastown-sandbox@sha256:4567456745674567456745674567456745674567456745674567456745674567";
 /// The sandboxes of this image never become healthy.
-const BROKEN: &str = "registry.example.com/broken@sha256:89ab";
+const BROKEN: &str =
+    "registry.example.com/broken@sha256:89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab89ab";
 
 /// Makes several passes a second, and gives a restart two seconds.
 fn hasty(setup: Setup) -> Setup {
@@ -74,6 +79,10 @@ async fn running_towns_get_the_image_and_their_owners_see_it(setup: Setup) -> St
     assert_eq!(images(&stage, &towns[0]).await, [OLD, OLD]);
     assert_eq!(status(&stage).await["rollout"], Value::Null);
 
+    let asked = stage.gastown(&["rollout", "start", "--image", NEW, "--percent", "40"]).await;
+    assert_eq!((asked.status.code(), asked.err.lines().count()), (Some(1), 1), "{}", asked.err);
+    assert!(asked.err.contains(&format!("Bring {NEW} to 40 % of the towns?")), "{}", asked.err);
+    assert!(asked.err.contains("add --yes") && !asked.err.contains("undone"), "{}", asked.err);
     let started = start(&stage, NEW, &["--max-unavailable", "2"]).await;
     assert_eq!((&started["rollout"]["number"], &started["rollout"]["startedBy"]), (&json!(1), &json!("operator:olga")));
     let ended = until_state(&stage, "finished").await;
@@ -105,8 +114,14 @@ async fn a_bad_image_pauses_and_an_undo_brings_the_old_one_back(setup: Setup) ->
     assert_eq!((&paused["failed"], &paused["waiting"]), (&json!(2), &json!(2)), "one wave was touched: {paused}");
     assert_eq!(paused["failures"][0]["code"], "sandbox_unhealthy");
 
-    let undone = stage.gastown(&["rollout", "undo"]).await;
-    assert_eq!(undone.status.code(), Some(1), "running towns are restarted, so --yes is needed");
+    let asked = stage.gastown(&["rollout", "undo"]).await;
+    assert_eq!((asked.status.code(), asked.err.lines().count()), (Some(1), 1), "{}", asked.err);
+    assert!(
+        asked.err.contains("running towns are restarted in waves") && asked.err.contains("add --yes"),
+        "{}",
+        asked.err
+    );
+    assert!(!asked.err.contains("undone"), "{}", asked.err);
     stage.gastown_json(&["rollout", "undo", "--yes"]).await;
     let ended = until_state(&stage, "undone").await;
     assert_eq!((&ended["done"], &ended["failed"]), (&json!(2), &json!(0)), "{ended}");
@@ -139,6 +154,29 @@ async fn an_undo_after_shares_brings_back_the_image_of_before(setup: Setup) -> S
         assert_eq!(restarts(&stage, town).await, 2, "once out, and once back");
     }
     start(&stage, NEW, &["--percent", "1", "--only-stopped"]).await;
+    stage
+}
+
+async fn towns_that_are_being_updated_are_marked_in_the_list(setup: Setup) -> Stage {
+    let Timeouts { restart, .. } = setup.policy.timeouts;
+    let mut setup = hasty(setup);
+    setup.policy.timeouts.restart = restart;
+    let stage = setup.start().await;
+    towns(&stage, 1).await;
+    stage.sim.inject(Fault::at(Call::StopMachine, Effect::server_error()).always());
+    start(&stage, NEW, &[]).await;
+    until("the restart is requested", async || !stage.rows.operations().await.is_empty()).await;
+    let listed = stage.gastown_json(&["town", "list"]).await;
+    let town = &listed["towns"][0];
+    assert_eq!((&town["status"], &town["operation"]["kind"]), (&json!("running"), &json!("restart")));
+    assert_eq!(town["operation"]["requestedBy"], json!("rollout"));
+    let shown = stage.gastown(&["town", "list"]).await.out;
+    assert!(shown.contains("restart by rollout"), "{shown}");
+    let operations = stage.gastown_json(&["operations"]).await;
+    assert_eq!(operations["operations"][0]["requestedBy"], json!("rollout"));
+    stage.sim.clear_faults();
+    until_state(&stage, "finished").await;
+    assert!(!stage.gastown(&["town", "list"]).await.out.contains("restart"));
     stage
 }
 
@@ -178,5 +216,13 @@ async fn owners_act_while_a_rollout_goes_on(setup: Setup) -> Stage {
     }
     let invalid = stage.gastown(&["rollout", "start", "--image", NEW, "--percent", "0"]).await;
     assert_eq!(invalid.status.code(), Some(2), "{}", invalid.err);
+    let long_tag = format!("town:{}", "v".repeat(129));
+    for image in ["sb@sha256:abc", "x y", "http://x/y", "", "registry.example.com/Town:1", &long_tag] {
+        let refused = stage.gastown(&["rollout", "start", "--image", image, "--yes"]).await;
+        assert_eq!(refused.status.code(), Some(2), "{image}: {}", refused.err);
+        let line = refused.err.lines().next().unwrap();
+        assert!(line.contains("--image") && line.contains("must"), "{image}: {}", refused.err);
+    }
+    assert_eq!(status(&stage).await["rollout"]["number"], json!(1), "nothing was stored");
     stage
 }
