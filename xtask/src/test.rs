@@ -40,11 +40,10 @@ pub(crate) struct Args {
     /// Lists the steps without running them.
     #[arg(long)]
     list: bool,
-    /// Breaks a copy of the code in known ways and checks that a test fails for each. With a name, runs only that
-    /// mutant.
-    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = ["only", "list", "quick"])]
-    #[expect(clippy::option_option, reason = "absent, without a name, with a name")]
-    mutants: Option<Option<String>>,
+    /// Breaks a copy of the code in known ways and checks that a test fails for each. With names, runs only those
+    /// mutants.
+    #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with_all = ["only", "list", "quick"])]
+    mutants: Option<Vec<String>>,
 }
 
 /// The part of the tests that is run.
@@ -63,8 +62,8 @@ impl Args {
 
 /// Runs all chosen steps in order, even after a failure. The last line printed counts passed and failed checks.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(only) = &args.mutants {
-        return mutants::run(only.as_deref()).await;
+    if let Some(names) = &args.mutants {
+        return mutants::run(names).await;
     }
     if args.list {
         list();

@@ -17,11 +17,16 @@ use list::MUTANTS;
 use mutant::Mutant;
 use workshop::Workshop;
 
-/// Applies and tests the mutants one by one. Fails if one survives, does not build, or does not match the sources.
-pub(super) async fn run(only: Option<&str>) -> anyhow::Result<ExitCode> {
+/// Applies and tests the named mutants one by one, or all of them without a name. Fails if one survives, does not build, or
+/// does not match the sources.
+pub(super) async fn run(only: &[String]) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen()?;
-    let chosen: Vec<&Mutant> = MUTANTS.iter().filter(|mutant| only.is_none_or(|name| mutant.name == name)).collect();
-    anyhow::ensure!(!chosen.is_empty(), "unknown mutant; the mutants are: {}", names().join(", "));
+    let is_known = |name: &String| names().contains(&name.as_str());
+    if let Some(unknown) = only.iter().find(|name| !is_known(name)) {
+        anyhow::bail!("unknown mutant {unknown}; the mutants are: {}", names().join(", "));
+    }
+    let is_chosen = |mutant: &&Mutant| only.is_empty() || only.iter().any(|name| name == mutant.name);
+    let chosen: Vec<&Mutant> = MUTANTS.iter().filter(is_chosen).collect();
     let workshop = Workshop::open()?;
     println!("sources copied; building and testing all mutants takes some minutes");
     let suites = chosen.iter().flat_map(|mutant| mutant.suites).copied().collect();
