@@ -34,11 +34,15 @@ pub(crate) enum Build {
     Release,
     /// A debug build with the features of the tests, so that nothing is compiled twice after them.
     OfTests,
+    /// A debug build of `gastown-bench` alone, which is all that its help needs.
+    OfHelp,
 }
 
 /// Builds and measures. A signal stops every process of the run.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    play(Build::Release, args.arguments).await
+    let asks_help =
+        args.arguments.iter().any(|argument| argument == "--help" || argument == "-h" || argument == "help");
+    play(if asks_help { Build::OfHelp } else { Build::Release }, args.arguments).await
 }
 
 /// Builds, and runs `gastown-bench` with these arguments. A signal stops every process of the run.
@@ -68,6 +72,9 @@ impl Build {
             Self::OfTests => {
                 build.args(["--workspace", "--bins", "--tests"]);
             }
+            Self::OfHelp => {
+                build.args(["--quiet", "--bins", "--package", "gastown-bench"]);
+            }
         }
         ensure!(build.status().await.context("cannot run cargo")?.success(), "the binaries do not build");
         Ok(())
@@ -79,7 +86,7 @@ impl Build {
         let target = metadata.exec().context("cargo metadata failed")?.target_directory;
         let folder = match self {
             Self::Release => "release",
-            Self::OfTests => "debug",
+            Self::OfTests | Self::OfHelp => "debug",
         };
         Ok(target.join(folder).join("gastown-bench").into())
     }
