@@ -8,8 +8,8 @@ use gastown_domain::ports::{
     TownEvent, TownHealth, Unreadable, WorkerId,
 };
 use gastown_domain::{
-    MaxUnavailable, Operation, Percent, Recorded, ResourceId, Rig, Rollout, RolloutNumber, RolloutState, TouchCounts,
-    Town, TownStatus,
+    ImageRef, MaxUnavailable, Operation, Percent, Recorded, ResourceId, Rig, Rollout, RolloutNumber, RolloutState,
+    TouchCounts, Town, TownStatus,
 };
 
 use super::*;
@@ -84,7 +84,7 @@ fn a_rollout() -> RolloutReport {
     RolloutReport {
         rollout: Rollout {
             number: RolloutNumber::new(1),
-            image: "registry.example/<b>alice".parse().unwrap(),
+            image: ImageRef::stored("registry.example/<b>alice").unwrap(),
             setting: None,
             percent: Percent::ALL,
             only_stopped: false,
