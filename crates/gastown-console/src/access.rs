@@ -48,6 +48,15 @@ pub(crate) enum Refusal {
 }
 
 impl Access {
+    /// Returns the address to use, if the request names a host that is not this console's.
+    pub fn other_host(&self, request: &mut Request) -> Option<&str> {
+        name_host(request);
+        match self {
+            Self::Operators(_) => None,
+            Self::Loopback { url } => (!names_loopback(request.headers())).then_some(url),
+        }
+    }
+
     /// Returns the actor of a request without a session, for its events. `None`: it has no right to anything here.
     pub fn actor(&self, headers: &HeaderMap) -> Option<String> {
         match self {

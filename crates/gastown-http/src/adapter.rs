@@ -70,6 +70,24 @@ pub fn router(parts: HttpParts) -> Router {
         .layer(layers)
 }
 
+/// Gives each request of another router an id and a span as [`router`] does, and logs its end. The answer has the id too.
+pub fn traced(router: Router) -> Router {
+    let layers = ServiceBuilder::new()
+        .map_request(request_id::drop_invalid)
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(request_span::open)
+                .on_request(())
+                .on_response(request_span::log_response)
+                .on_body_chunk(())
+                .on_eos(())
+                .on_failure(()),
+        )
+        .layer(PropagateRequestIdLayer::x_request_id());
+    router.layer(layers)
+}
+
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
     let request_id = HeaderName::from_static("x-request-id");
     (!origins.is_empty()).then(|| {

@@ -28,7 +28,7 @@ pub mod schema;
 mod traceparent;
 pub mod trpc;
 
-pub use adapter::router;
+pub use adapter::{router, traced};
 pub use handler_runtime::HandlerRuntime;
 pub use parts::{HttpParts, HttpSettings};
 pub use procedures::procedures;

@@ -3,7 +3,7 @@ use gastown_domain::ports::{
     Adopted, AuditedEvent, EventFilter, HeldOperation, ListedTown, NewOperation, Operator, Readable, Registry as _,
     Requested, Retried, StoreError, TownDetails, TownFilter, TownHealth, Unreadable,
 };
-use gastown_domain::{RecordedOperation, Town, TownId};
+use gastown_domain::{OperationId, RecordedOperation, Town, TownId};
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
@@ -55,6 +55,17 @@ impl Operator for Database {
     ) -> Result<Option<TownDetails>, StoreError> {
         let Some(found) = self.load(town).await? else { return Ok(None) };
         Ok(Some(self.rows_of(town, names, events).await?.into_details(town, found)))
+    }
+
+    async fn is_known(&self, operation: OperationId) -> Result<bool, StoreError> {
+        let id = operation.as_uuid();
+        let in_flight = operations::Entity::find().filter(operations::Column::Id.eq(id)).into_query();
+        if self.read(self.connection.query_one(&in_flight)).await?.is_some() {
+            return Ok(true);
+        }
+        // An operation that has ended meanwhile has an event.
+        let recorded = events::Entity::find().filter(events::Column::OperationId.eq(id)).limit(1).into_query();
+        Ok(self.read(self.connection.query_one(&recorded)).await?.is_some())
     }
 
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError> {

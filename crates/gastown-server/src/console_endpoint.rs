@@ -27,6 +27,8 @@ use crate::start_error::StartError;
 
 /// The connections of browsers at a time, with those for live events. They are apart from those of users.
 const MAX_CONNECTIONS: usize = 64;
+/// Those of one address: half of all, as for users. So one host with slow requests does not shut out the others.
+const MAX_PER_ADDRESS: usize = MAX_CONNECTIONS / 2;
 /// The time for a request, for an idle connection and for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest stream of live events, with some time to spare.
@@ -63,7 +65,7 @@ impl ConsoleEndpoint {
     pub(crate) async fn serve(self, parts: ConsoleParts, stop: CancellationToken) -> std::io::Result<()> {
         let limits = ConnectionLimits {
             max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_CONNECTIONS,
+            max_per_address: MAX_PER_ADDRESS,
             head_timeout: TIMEOUT,
             idle_timeout: 6 * TIMEOUT,
             write_timeout: TIMEOUT,
@@ -74,7 +76,7 @@ impl ConsoleEndpoint {
         api.allows_actions = self.allows_actions;
         let api = operator_api::router(self.access.clone(), api);
         let console = gastown_console::router(self.access, sources, stop.clone());
-        let router = Router::new().nest(operator_api::PATH, api).merge(console);
+        let router = gastown_http::traced(Router::new().nest(operator_api::PATH, api)).merge(console);
         tracing::info!(address = %self.address, actions = self.allows_actions, "console started");
         connections::serve(self.listener, router, limits, Arc::new(NoMetrics), stop).await
     }

@@ -17,6 +17,8 @@ use crate::start_error::StartError;
 
 /// The connections of scrapers at a time. They are apart from those of users.
 const MAX_CONNECTIONS: usize = 8;
+/// Those of one address. One host with slow requests does not shut out the others.
+const MAX_PER_ADDRESS: usize = MAX_CONNECTIONS / 2;
 /// The time for a request, for an idle connection and for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -51,7 +53,7 @@ impl MetricsEndpoint {
     pub(crate) async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
         let limits = ConnectionLimits {
             max_connections: MAX_CONNECTIONS,
-            max_per_address: MAX_CONNECTIONS,
+            max_per_address: MAX_PER_ADDRESS,
             head_timeout: TIMEOUT,
             idle_timeout: 2 * TIMEOUT,
             write_timeout: TIMEOUT,

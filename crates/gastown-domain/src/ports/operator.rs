@@ -121,6 +121,9 @@ pub trait Operator: Send + Sync {
         events: u32,
     ) -> Result<Option<TownDetails>, StoreError>;
 
+    /// Returns true if the operation is in flight, or an event of it is recorded.
+    async fn is_known(&self, operation: OperationId) -> Result<bool, StoreError>;
+
     /// Makes the town's operation due now, resets its failed attempts, and records an event with the operator `actor`.
     async fn retry(&self, town: TownId, actor: &str) -> Result<Retried, StoreError>;
 

@@ -68,7 +68,7 @@ impl OperatorServer {
             }
             Some(_) | None => {}
         }
-        Ok(Some(AtServer { connection: Connection::new(server, self.token.as_ref())? }))
+        Ok(Some(AtServer { connection: Connection::new(server, self.token.as_ref())?, pause: PAUSE }))
     }
 
     /// Returns the access that is meant.
@@ -91,6 +91,8 @@ fn is_of_user(token: &SecretString) -> bool {
 /// A registry behind the operators' API.
 pub(super) struct AtServer {
     connection: Connection,
+    /// The pause before a read is repeated.
+    pause: Duration,
 }
 
 impl AtServer {
@@ -103,7 +105,7 @@ impl AtServer {
                 let (status, answer) = answered.map_err(failed)?;
                 return opened(status, answer);
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(self.pause).await;
             tries += 1;
         }
     }
@@ -125,7 +127,7 @@ impl AtServer {
         if in_flight.is_some_and(|held| held.operation.operation_id == operation) {
             return Ok(true);
         }
-        Ok(self.end_of(operation).await?.ended)
+        Ok(self.end_of(operation).await?.is_some_and(|end| end.ended))
     }
 }
 
@@ -199,8 +201,11 @@ impl OperatorAccess for AtServer {
         opened(status, answer)
     }
 
-    async fn end_of(&self, operation: OperationId) -> Result<OperationEnd, AccessError> {
-        self.read(&format!("/operations/{operation}"), &[]).await
+    async fn end_of(&self, operation: OperationId) -> Result<Option<OperationEnd>, AccessError> {
+        match self.read(&format!("/operations/{operation}"), &[]).await {
+            Err(AccessError::Refused { reason, .. }) if reason == "no_such_operation" => Ok(None),
+            answered => answered.map(Some),
+        }
     }
 }
 
@@ -254,7 +259,92 @@ fn foreign(status: u16) -> AccessError {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    /// What a server does with one connection.
+    #[derive(Debug, Clone, Copy)]
+    enum Does {
+        Cuts,
+        CutsHalfway,
+        Answers(u16, &'static str),
+        Nothing,
+    }
+
+    const LISTS: Does = Does::Answers(200, r#"{"towns":[],"more":false}"#);
+    const BUSY: Does = Does::Answers(503, r#"{"error":{"reason":"busy","message":"try again"}}"#);
+
+    /// Lists the towns at a server that does this with one connection after the other. Returns the number of its connections.
+    async fn listed(script: &'static [Does]) -> (Result<TownList, AccessError>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = server_url(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let (seen, mut calls) = mpsc::unbounded_channel();
+        let serving = tokio::spawn(async move {
+            let mut held = Vec::new();
+            for does in script {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                seen.send(()).unwrap();
+                let mut head = [0; 4096];
+                let _ = socket.read(&mut head).await.unwrap();
+                let (status, text) = match does {
+                    Does::Cuts => continue,
+                    Does::CutsHalfway => (200, "{\"towns\":"),
+                    Does::Answers(status, text) => (*status, *text),
+                    Does::Nothing => {
+                        held.push(socket);
+                        continue;
+                    }
+                };
+                let more = if matches!(does, Does::CutsHalfway) { 9 } else { 0 };
+                let length = text.len() + more;
+                let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+                socket.write_all((head + text).as_bytes()).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        let connection = Connection::within(&url, None, Duration::from_millis(500)).unwrap();
+        let server = AtServer { connection, pause: Duration::from_millis(1) };
+        let answer = server.towns(&TownFilter::default(), 1).await;
+        serving.abort();
+        let mut count = 0;
+        while calls.try_recv().is_ok() {
+            count += 1;
+        }
+        (answer, count)
+    }
+
+    #[tokio::test]
+    async fn read_is_repeated_after_what_passes() {
+        for script in [&[Does::Cuts, LISTS][..], &[Does::CutsHalfway, LISTS], &[BUSY, LISTS]] {
+            assert!(matches!(listed(script).await, (Ok(_), 2)), "{script:?}");
+        }
+        assert!(matches!(listed(&[BUSY, Does::Cuts, LISTS]).await, (Ok(_), 3)));
+    }
+
+    #[tokio::test]
+    async fn read_is_given_up_after_three_tries() {
+        let (cut, calls) = listed(&[Does::Cuts, Does::Cuts, Does::Cuts, LISTS]).await;
+        assert_eq!((cut.unwrap_err().to_string().as_str(), calls), ("the server did not answer", 3));
+        let (busy, calls) = listed(&[BUSY, BUSY, BUSY, LISTS]).await;
+        assert_eq!((busy.unwrap_err().to_string().as_str(), calls), ("try again", 3));
+    }
+
+    #[tokio::test]
+    async fn other_failures_are_not_repeated() {
+        // It has waited long enough already.
+        let (timed_out, calls) = listed(&[Does::Nothing, LISTS]).await;
+        assert_eq!((timed_out.unwrap_err().to_string().as_str(), calls), ("the server did not answer", 1));
+        let (foreign, calls) = listed(&[Does::Answers(502, "<html>"), LISTS]).await;
+        assert!(foreign.unwrap_err().to_string().contains("CONSOLE_LISTEN"));
+        assert_eq!(calls, 1);
+        let refusal = Does::Answers(401, r#"{"error":{"reason":"token_wrong","message":"no"}}"#);
+        let script: &'static [Does] = Box::leak(Box::new([refusal, LISTS]));
+        let (refused, calls) = listed(script).await;
+        assert_eq!((refused.unwrap_err().to_string().as_str(), calls), ("no", 1));
+    }
 
     #[test]
     fn answers_hold_a_report_or_an_error() {

@@ -98,9 +98,20 @@ pub(super) enum RemoteError {
 impl Connection {
     /// Errors: the client cannot be set up.
     pub(super) fn new(server: &ServerUrl, token: Option<&SecretString>) -> anyhow::Result<Self> {
+        Self::within(server, token, CALL_TIMEOUT)
+    }
+
+    /// Returns a connection whose calls end within this time.
+    ///
+    /// Errors: the client cannot be set up.
+    pub(super) fn within(
+        server: &ServerUrl,
+        token: Option<&SecretString>,
+        call_timeout: Duration,
+    ) -> anyhow::Result<Self> {
         let http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(call_timeout))
+            .timeout(call_timeout)
             // The token is for this address only.
             .redirect(redirect::Policy::none())
             .build()?;

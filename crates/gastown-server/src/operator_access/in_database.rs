@@ -138,15 +138,18 @@ impl OperatorAccess for InDatabase {
         }
     }
 
-    async fn end_of(&self, operation: OperationId) -> Result<OperationEnd, AccessError> {
+    async fn end_of(&self, operation: OperationId) -> Result<Option<OperationEnd>, AccessError> {
         let outcome = self.database.outcome(operation).await.map_err(AccessError::Read)?;
         let ended = outcome.is_some();
+        if !ended && !self.database.is_known(operation).await.map_err(AccessError::Read)? {
+            return Ok(None);
+        }
         let failure = match outcome {
             Some(Ok(())) | None => None,
             Some(Err(Rejection::Failed(failure) | Rejection::RolledBack(failure))) => Some((&failure).into()),
             Some(Err(Rejection::Preempted)) => Some((&Recorded::Known(Failure::Preempted)).into()),
         };
-        Ok(OperationEnd { operation_id: operation, ended, failure })
+        Ok(Some(OperationEnd { operation_id: operation, ended, failure }))
     }
 }
 

@@ -58,8 +58,8 @@ pub(crate) trait OperatorAccess: Send + Sync {
     /// Errors: `NoSuchTown`, `Refused`.
     async fn retry(&self, town: TownId) -> Result<Retry, AccessError>;
 
-    /// Returns the end of an operation, if it is recorded.
-    async fn end_of(&self, operation: OperationId) -> Result<OperationEnd, AccessError>;
+    /// Returns the end of an operation, or that it has none yet. `None`: it is not in flight, and no event of it is recorded.
+    async fn end_of(&self, operation: OperationId) -> Result<Option<OperationEnd>, AccessError>;
 }
 
 /// The reason why there is no answer for an operator.

@@ -4,39 +4,65 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::Served;
-use super::failure::Failure;
+use super::{Served, body};
+use super::failure::{Failure, InLog};
+use super::parameters::Parameters;
 
 /// The pause after a wrong token. With few connections it bounds the attempts and their log messages.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(500);
 /// The longest read. A change is never cut off, because it may have happened.
 const READ_TIMEOUT: Duration = Duration::from_secs(150);
 
+/// The id of a request. The outer layers add one to a request without a valid one.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The actor in the events of a caller's changes.
 #[derive(Debug, Clone)]
 pub(super) struct Actor(pub(super) String);
 
-/// Answers 401 without an operator's token, and 503 if too many calls run.
+/// Answers 421 to another host in development, 401 without an operator's token, and 503 if too many calls run.
 pub(super) async fn guard(State(served): State<Arc<Served>>, mut request: Request, next: Next) -> Response {
+    if let Some(url) = served.operators.other_host(&mut request) {
+        return Failure::wrong_host(url).into_response();
+    }
     let Some(actor) = served.operators.actor(request.headers()) else { return refused(request.headers()).await };
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    // A page of another site cannot send this type without asking first, which is not answered.
-    if !is_read && !is_json(request.headers()) {
-        return Failure::not_json().into_response();
+    if let Err(failure) = check(&request) {
+        return failure.into_response();
     }
     let Ok(_place) = served.calls.try_acquire() else { return Failure::busy().into_response() };
     request.extensions_mut().insert(Actor(actor));
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_read {
-        return next.run(request).await;
+        return match body::whole(request).await {
+            Ok(request) => next.run(request).await,
+            Err(failure) => failure.into_response(),
+        };
     }
     match tokio::time::timeout(READ_TIMEOUT, next.run(request)).await {
         Ok(answer) => answer,
         Err(elapsed) => Failure::unavailable(&elapsed).into_response(),
     }
+}
+
+/// Errors: the path is not text, or it is a change that is not JSON or has fields in its address.
+///
+/// Each change is a POST. No route has another method, so the rest is answered by the router.
+fn check(request: &Request) -> Result<(), Failure> {
+    if percent_encoding::percent_decode_str(request.uri().path()).decode_utf8().is_err() {
+        return Err(Failure::bad_request("the path is not UTF-8 after its percent-encoding is resolved"));
+    }
+    if *request.method() != Method::POST {
+        return Ok(());
+    }
+    // A page of another site cannot send this type without asking first, which is not answered.
+    if !is_json(request.headers()) {
+        return Err(Failure::not_json());
+    }
+    Parameters::read(request.uri().query(), &[]).map(drop)
 }
 
 /// Says which token is needed. A wrong one is answered after a pause.
@@ -74,12 +100,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Adds the headers of security to every answer.
-pub(super) async fn secured(answer: Response) -> Response {
-    let mut answer = match answer.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large().into_response(),
-        _ => answer,
-    };
+/// Adds the headers of security to every answer, and the id of the request to the text of an internal error.
+pub(super) async fn secured(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
+    let mut answer = next.run(request).await;
+    if let Some(InLog(failure)) = answer.extensions_mut().remove() {
+        answer = failure.of_request(id.as_deref()).into_response();
+    }
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

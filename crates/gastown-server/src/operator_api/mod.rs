@@ -2,27 +2,29 @@
 //!
 //! Only tokens of operators open it, never sessions of browsers. It changes nothing without `--allow-actions`.
 
+mod body;
 mod failure;
 mod guard;
 mod parameters;
 mod rollouts;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use chrono::TimeDelta;
 use gastown_console::Access;
 use gastown_domain::ports::{Clock as _, EventFilter, ListPosition, TownFilter};
-use gastown_domain::{OperationId, TownId};
+use gastown_domain::TownId;
 use gastown_orchestrator::{OrphanSweeper, ValidPolicy};
 use gastown_system::SystemClock;
-use serde::Deserialize;
 use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use self::failure::Failure;
 use self::guard::Actor;
@@ -60,7 +62,7 @@ struct Served {
 type Shared = State<Arc<Served>>;
 type Answer<T> = Result<Json<T>, Failure>;
 
-/// Returns the router below [`PATH`].
+/// Returns the router below [`PATH`]. Its requests need an id ([`gastown_http::traced`]).
 pub(crate) fn router(operators: Access, api: OperatorApi) -> Router {
     let (calls, surveys) = (Semaphore::new(MAX_CALLS), Semaphore::new(MAX_SURVEYS));
     let served = Arc::new(Served { api, operators, calls, surveys });
@@ -77,7 +79,8 @@ pub(crate) fn router(operators: Access, api: OperatorApi) -> Router {
         .method_not_allowed_fallback(async || Failure::wrong_method())
         .layer(from_fn_with_state(Arc::clone(&served), guard::guard))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(map_response(guard::secured))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| Failure::internal().into_response()))
+        .layer(from_fn(guard::secured))
         .with_state(served)
 }
 
@@ -120,7 +123,7 @@ async fn operations(State(served): Shared, RawQuery(query): RawQuery) -> Answer<
         Some(name) => WhichOperations::named(name)
             .ok_or_else(|| Failure::bad_request("which is invalid: must be `all`, `attention` or `failed`"))?,
     };
-    let since = given.parsed("since")?.unwrap_or_else(|| SystemClock.now() - TimeDelta::days(1));
+    let since = given.time("since")?.unwrap_or_else(|| SystemClock.now() - TimeDelta::days(1));
     Ok(Json(served.api.access.operations(which, since, given.limit()?).await?))
 }
 
@@ -132,7 +135,8 @@ async fn operation(
 ) -> Answer<OperationEnd> {
     Parameters::read(query.as_deref(), &[])?;
     let id = operation.parse().map_err(|_| Failure::bad_request("the id of the operation must be a UUID"))?;
-    Ok(Json(served.api.access.end_of(id).await?))
+    let end = served.api.access.end_of(id).await?;
+    end.map(Json).ok_or_else(|| Failure::no_such_operation(id))
 }
 
 /// `GET /v1/events`.
@@ -144,9 +148,9 @@ async fn events(State(served): Shared, RawQuery(query): RawQuery) -> Answer<Even
         owner: given.parsed("user")?,
         actor: given.get("actor").map(ToOwned::to_owned),
         action: given.get("action").map(ToOwned::to_owned),
-        failed: given.parsed("failed")?.unwrap_or(false),
-        since: given.parsed("since")?,
-        until: given.parsed("until")?,
+        failed: given.switch("failed")?,
+        since: given.time("since")?,
+        until: given.time("until")?,
     };
     Ok(Json(served.api.access.events(&filter, given.limit()?).await?))
 }
@@ -154,19 +158,11 @@ async fn events(State(served): Shared, RawQuery(query): RawQuery) -> Answer<Even
 /// `GET /v1/orphans`.
 async fn orphans(State(served): Shared, RawQuery(query): RawQuery) -> Answer<Survey> {
     let given = Parameters::read(query.as_deref(), &["grace"])?;
-    let grace = grace(given.parsed("grace")?, &served.api.policy);
+    let grace = grace(given.seconds("grace")?, &served.api.policy);
     let Some(sweeper) = &served.api.orphans else { return Err(Failure::without_provider()) };
     let Ok(_place) = served.surveys.try_acquire() else { return Err(Failure::busy()) };
     let survey = sweeper.survey(grace).await.map_err(|error| Failure::unavailable(&error))?;
     Ok(Json((&survey).into()))
-}
-
-/// The body of a request.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Wanted {
-    /// The id of the new operation, so that a caller whose answer is lost can ask for it.
-    operation_id: Option<OperationId>,
 }
 
 /// `POST /v1/towns/{town}/{action}`.
@@ -194,17 +190,13 @@ async fn requested(
     request: TownRequest,
     body: &[u8],
 ) -> Answer<AcceptedRequest> {
-    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| Failure::bad_request(&error.to_string()))?;
-    let (town_id, id) = (town_id(town)?, wanted.operation_id.unwrap_or_else(new_operation_id));
+    let id = body::chosen_id(body)?.unwrap_or_else(new_operation_id);
+    let town_id = town_id(town)?;
     let operation_id = served.api.access.acting_as(actor).request(town_id, request, id).await?;
     Ok(Json(AcceptedRequest { town_id, operation_id }))
 }
 
 async fn retried(served: &Served, actor: String, town: &str, body: &[u8]) -> Answer<Retry> {
-    /// A retry has no fields.
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-    let Nothing {} = serde_json::from_slice(body).map_err(|error| Failure::bad_request(&error.to_string()))?;
+    body::without_fields(body)?;
     Ok(Json(served.api.access.acting_as(actor).retry(town_id(town)?).await?))
 }

@@ -1,8 +1,10 @@
 //! The fields in the address of a call. One that is not known is refused, so that a mistyped condition lists nothing wrong.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use gastown_domain::Invalid;
 
 use super::failure::Failure;
 
@@ -35,19 +37,50 @@ impl Parameters {
         self.0.get(name).map(String::as_str)
     }
 
+    /// Returns a value of the domain, whose errors are for people.
+    ///
     /// Errors: the value is invalid.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>, Failure> {
+    pub(super) fn parsed<T: FromStr<Err = Invalid>>(&self, name: &str) -> Result<Option<T>, Failure> {
         let parsed = self.get(name).map(str::parse).transpose();
-        parsed.map_err(|problem| Failure::bad_request(&format!("{name} is invalid: {problem}")))
+        parsed.map_err(|problem: Invalid| invalid(name, &problem.to_string()))
+    }
+
+    /// Returns a time.
+    pub(super) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Failure> {
+        self.read_as(name, "must be a time with its offset, such as 2026-11-23T08:50:00Z")
+    }
+
+    /// Returns a whole number of seconds.
+    pub(super) fn seconds(&self, name: &str) -> Result<Option<u64>, Failure> {
+        let given = self.read_as::<u32>(name, "must be a whole number of seconds, at most 4294967295")?;
+        Ok(given.map(u64::from))
+    }
+
+    /// Returns true if the field is there. It only narrows a list, so its one value is `true`.
+    pub(super) fn switch(&self, name: &str) -> Result<bool, Failure> {
+        match self.get(name) {
+            None => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(invalid(name, "must be true; leave the field out otherwise")),
+        }
     }
 
     /// Returns the limit of a list.
     pub(super) fn limit(&self) -> Result<u32, Failure> {
-        match self.parsed("limit")?.unwrap_or(LIMIT) {
+        let expected = format!("must be a whole number between 1 and {MAX_LIMIT}");
+        match self.read_as("limit", &expected)?.unwrap_or(LIMIT) {
             limit @ 1..=MAX_LIMIT => Ok(limit),
-            _ => Err(Failure::bad_request(&format!("limit is invalid: must be between 1 and {MAX_LIMIT}"))),
+            _ => Err(invalid("limit", &expected)),
         }
     }
+
+    fn read_as<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Failure> {
+        self.get(name).map(|given| given.parse().map_err(|_| invalid(name, expected))).transpose()
+    }
+}
+
+fn invalid(name: &str, problem: &str) -> Failure {
+    Failure::bad_request(&format!("{name} is invalid: {problem}"))
 }
 
 #[cfg(test)]
@@ -75,8 +108,35 @@ mod tests {
         assert!(text(Parameters::read(Some("a=1"), &[]).unwrap_err()).await.contains("none is"));
         for query in ["limit=0", "limit=10001", "limit=many", "limit=-1"] {
             let failure = Parameters::read(Some(query), known).unwrap().limit().unwrap_err();
-            assert!(text(failure).await.contains("limit is invalid"), "{query}");
+            assert!(text(failure).await.contains("limit is invalid: must be a whole number between"), "{query}");
         }
+    }
+
+    #[tokio::test]
+    async fn values_say_what_is_expected() {
+        fn read(query: &str) -> Parameters {
+            Parameters::read(Some(query), &["since", "grace", "failed", "town"]).unwrap()
+        }
+        for raw in ["yesterday", "", "2026-11-23", "2026-11-23T08:50:00"] {
+            let failure = read(&format!("since={raw}")).time("since").unwrap_err();
+            assert!(text(failure).await.contains("since is invalid: must be a time with its offset, such as"), "{raw}");
+        }
+        for raw in ["-1", "1.5", "", "4294967296", "1h"] {
+            let failure = read(&format!("grace={raw}")).seconds("grace").unwrap_err();
+            assert!(text(failure).await.contains("grace is invalid: must be a whole number of seconds"), "{raw}");
+        }
+        for raw in ["false", "1", "", "TRUE"] {
+            let failure = read(&format!("failed={raw}")).switch("failed").unwrap_err();
+            assert!(text(failure).await.contains("failed is invalid: must be true"), "{raw}");
+        }
+        let failure = read("town=mill").parsed::<gastown_domain::TownId>("town").unwrap_err();
+        assert!(text(failure).await.contains("town is invalid: "));
+        let given = read("since=2026-11-23T09:50:00%2B01:00&grace=0&failed=true");
+        assert_eq!(given.time("since").unwrap(), Some("2026-11-23T08:50:00Z".parse().unwrap()));
+        assert_eq!((given.seconds("grace").unwrap(), given.switch("failed").unwrap()), (Some(0), true));
+        let none = read("");
+        assert_eq!((none.time("since").unwrap(), none.seconds("grace").unwrap()), (None, None));
+        assert!(!none.switch("failed").unwrap());
     }
 
     #[test]

@@ -36,6 +36,20 @@ async fn lives(announced: &Value) {
     }
 }
 
+/// A site under a name of its own reads nothing, neither by its pages nor by the operators' API.
+async fn console_is_for_this_host(announced: &Value) {
+    let console = announced["consoleUrl"].as_str().unwrap();
+    for path in ["", "/api/v1/towns"] {
+        let get = |host: &str| client::http().get(format!("{console}{path}")).header("host", host).send();
+        assert_eq!(get("localhost").await.unwrap().status(), 200, "{path}");
+        let answer = get("evil.example.com").await.unwrap();
+        assert_eq!(answer.status(), 421, "{path}");
+        let text = answer.text().await.unwrap();
+        assert!(text.contains(console) && !text.contains("mill"), "{text}");
+        assert!(path.is_empty() || text.contains("\"wrong_host\""), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn first_line_is_enough_for_a_client() {
     let folder = tempfile::tempdir().unwrap();
@@ -44,6 +58,7 @@ async fn first_line_is_enough_for_a_client() {
     let users: Vec<_> = announced["users"].as_object().unwrap().keys().collect();
     assert_eq!(users, ["alice", "bob"]);
     lives(&announced).await;
+    console_is_for_this_host(&announced).await;
     let signalled = Instant::now();
     process.signal(Signal::SIGTERM);
     let ended = process.ended().await;

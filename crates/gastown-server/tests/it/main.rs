@@ -68,6 +68,7 @@ mod newer_versions;
 mod operator;
 mod operator_api;
 mod operator_lists;
+mod operator_wire;
 mod orphans;
 mod pages;
 mod probes;

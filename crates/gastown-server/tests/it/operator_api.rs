@@ -28,7 +28,7 @@ const IMAGE: &str =
 const HOURS: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Returns a setup with a console, whose callers wait shortly and whose stops are not given up.
-fn with_console(mut setup: Setup, allows_actions: bool) -> Setup {
+pub(crate) fn with_console(mut setup: Setup, allows_actions: bool) -> Setup {
     setup.changes.extend([
         ("CONSOLE_LISTEN", "127.0.0.1:0".to_owned()),
         ("CONSOLE_TOKEN", TOKEN.to_owned()),
@@ -40,7 +40,7 @@ fn with_console(mut setup: Setup, allows_actions: bool) -> Setup {
     setup
 }
 
-fn console_url(stage: &Stage) -> &str {
+pub(crate) fn console_url(stage: &Stage) -> &str {
     stage.replicas[0].console_url.as_deref().unwrap()
 }
 
@@ -74,7 +74,7 @@ async fn get(stage: &Stage, path: &str) -> (StatusCode, Value) {
 }
 
 /// Starts a stop that fails, and waits until it has failed once.
-async fn with_failed_stop(stage: &Stage, town: uuid::Uuid) {
+pub(crate) async fn with_failed_stop(stage: &Stage, town: uuid::Uuid) {
     stage.sim.inject(Fault::at(Call::StopMachine, Effect::server_error()).always());
     stage.on_town("stopTown", town).await.unwrap();
     until("the stop has failed", async || stage.rows.operations().await.iter().any(|row| row.last_error.is_some()))

@@ -132,7 +132,7 @@ async fn accepted(database: &Database, create: &NewCreate, actor: &str) -> anyho
 }
 
 async fn ended(access: &InDatabase, of: Chosen, found: &TownReport, id: OperationId) -> anyhow::Result<()> {
-    if let Some(cause) = access.end_of(id).await?.failure {
+    if let Some(cause) = access.end_of(id).await?.and_then(|end| end.failure) {
         bail!("the create of town {} failed ({}): {}", of.town, plain(&cause.code), plain(&cause.message));
     }
     Ok(if of.json { say(answer(found)) } else { say(format!("Town {} is {}.", of.town, found.town.status)) }?)

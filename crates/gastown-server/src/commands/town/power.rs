@@ -70,7 +70,7 @@ async fn ended(
     found: &TownReport,
     id: OperationId,
 ) -> anyhow::Result<()> {
-    match access.end_of(id).await?.failure {
+    match access.end_of(id).await?.and_then(|end| end.failure) {
         Some(cause) => bail!(
             "the {} of town {} failed ({}): {}",
             request.as_str(),
