@@ -50,6 +50,18 @@ impl Fields {
         self.text(name, "uuid", Some(&value))
     }
 
+    /// Takes an optional text after which a client resumes. One that is no position is none, because it may be that of another
+    /// version. So the client begins anew instead of failing for good.
+    pub(super) fn position<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        match self.remove(name)? {
+            Value::String(text) => text.parse().ok(),
+            other => {
+                self.issues.push(Issue::wrong_type(vec![name.into()], "string", Some(&other)));
+                None
+            }
+        }
+    }
+
     /// Takes an optional whole number within bounds. `null` counts as absent.
     pub(super) fn optional_number(&mut self, name: &str, min: u32, max: u32) -> Option<u32> {
         let value = self.remove(name).filter(|value| !value.is_null())?;

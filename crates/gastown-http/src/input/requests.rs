@@ -157,8 +157,7 @@ impl Input for WatchedTown {
     fn parse(raw: Option<Value>) -> Result<Self, CallError> {
         let mut fields = Fields::of(raw)?;
         let town = fields.id("townId");
-        // An id of another version is none, so the client begins anew instead of failing for good.
-        let after = fields.take("lastEventId").and_then(|id| id.as_str()?.parse().ok());
+        let after = fields.position("lastEventId");
         fields.finish(town.map(|town| Self { town, after }))
     }
 }
@@ -178,7 +177,7 @@ impl Input for WatchedList {
     fn parse(raw: Option<Value>) -> Result<Self, CallError> {
         let Some(raw) = raw else { return Ok(Self { after: None }) };
         let mut fields = Fields::of(Some(raw))?;
-        let after = fields.take("lastEventId").and_then(|id| id.as_str()?.parse().ok());
+        let after = fields.position("lastEventId");
         fields.finish(Some(Self { after }))
     }
 }

@@ -342,3 +342,19 @@ async fn input_of_the_list_is_optional_and_checked() {
         assert_eq!(envelope["error"]["data"]["issues"][0]["path"], json!([field]));
     }
 }
+
+#[tokio::test]
+async fn position_of_a_watcher_is_a_text() {
+    let server = serve(parts(MockTowns::new())).await;
+    for (procedure, input) in [("gastown.watchTown", json!({ "townId": ID })), ("gastown.watchTowns", json!({}))] {
+        for bad in [json!(5), json!(true), json!([]), json!({}), Value::Null] {
+            let mut input = input.clone();
+            input["lastEventId"] = bad;
+            let (status, answer) = call(&server, Method::GET, procedure, ALICE, &input).await;
+            assert_eq!((status, &answer["error"]["data"]["code"]), (400, &json!("BAD_REQUEST")), "{procedure} {input}");
+            let fields = &answer["error"]["data"]["zodError"]["fieldErrors"];
+            let message = fields["lastEventId"][0].as_str().unwrap_or_default();
+            assert!(message.starts_with("Expected string, received"), "{procedure} {input}: {answer}");
+        }
+    }
+}

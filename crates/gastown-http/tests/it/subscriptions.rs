@@ -111,13 +111,18 @@ async fn subscriptions_of_a_caller_are_limited_until_they_end() {
     assert_eq!(first.chunk().await.unwrap().unwrap(), "event: connected\ndata: {}\n\n\n");
     // The place is taken once the second event is awaited, which the first answer does without a reader.
     let refused = loop {
-        let text = async { get().await.unwrap().text().await.unwrap() };
+        let text = async {
+            let answer = get().await.unwrap();
+            // A browser hides the body of any other status.
+            assert_eq!(answer.status(), 200);
+            answer.text().await.unwrap()
+        };
         if let Ok(text) = timeout(Duration::from_millis(500), text).await {
             break text;
         }
     };
     assert!(refused.contains("serialized-error") && refused.contains("too_many_watchers"), "{refused}");
-    assert!(refused.contains("\"retryAfter\":5"), "{refused}");
+    assert!(refused.contains("\"retryAfter\":5") && refused.contains("\"httpStatus\":429"), "{refused}");
     release.notify_one();
     let rest = first.text().await.unwrap();
     assert!(rest.ends_with("event: return\ndata: \n\n\n"), "{rest}");
