@@ -31,6 +31,7 @@ mod m20261201_000017_sandbox_reports;
 mod m20261201_000018_restores;
 mod m20261201_000019_idle_stops;
 mod m20261201_000020_rollouts;
+mod m20261201_000021_comparisons;
 mod migrator;
 mod run;
 

@@ -35,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(crate::m20261201_000018_restores::Migration),
             Box::new(crate::m20261201_000019_idle_stops::Migration),
             Box::new(crate::m20261201_000020_rollouts::Migration),
+            Box::new(crate::m20261201_000021_comparisons::Migration),
         ]
     }
 

@@ -44,8 +44,18 @@ impl DriftChecks for Database {
             .await
     }
 
-    async fn report(&self, round: i64, batch: RoundFigures) -> Result<Option<RoundState>, StoreError> {
-        self.in_tx("report_drift_checks", move |tx| async move { drift_rounds::report(&tx, round, batch).await }).await
+    async fn report(
+        &self,
+        round: i64,
+        batch: RoundFigures,
+        agreed: &[(TownId, DateTime<Utc>)],
+    ) -> Result<Option<RoundState>, StoreError> {
+        self.in_tx("report_drift_checks", move |tx| async move {
+            let state = drift_rounds::report(&tx, round, batch).await?;
+            crate::health::agreed(&tx, agreed).await?;
+            Ok(state)
+        })
+        .await
     }
 
     async fn end_round(&self, round: i64, alarm: Option<Alarm>) -> Result<bool, StoreError> {
@@ -204,6 +214,7 @@ async fn update_health(
 ) -> Result<(), TxError> {
     let since = if new_drift(&known, finding).is_some() { Some(now) } else { known.drift_since };
     let mut known = known.into_active_model();
+    known.compared_at = Set(Some(finding.taken_at));
     known.suspicion = Set(finding.suspicion.map(|suspicion| suspicion.drift.as_str().to_owned()));
     known.suspicion_looks = Set(finding.suspicion.map_or(0, |suspicion| i64::from(suspicion.looks)));
     known.drift = Set(finding.drift.as_ref().map(Recorded::to_string));

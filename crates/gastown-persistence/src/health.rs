@@ -1,16 +1,21 @@
 //! `gastown_town_health`: the health of a town and its drift. Every writer holds the lock of the town's row.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use gastown_domain::{Drift, Progress, RefusedRig, TownId};
-use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
-use sea_orm::{Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryTrait as _, Set};
+use sea_orm::sea_query::{Expr, ExprTrait as _, LockType, OnConflict};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, EntityTrait as _, QueryFilter as _,
+    QuerySelect, QueryTrait as _, Set,
+};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::calendar::later_than;
+use crate::dialect::skip_locked;
 use crate::entity::gastown_town_health::{self as health, ActiveModel, Column};
+use crate::entity::gastown_towns as towns;
 use crate::error::TxError;
 use crate::row::{decoded, log_unreadable, refused_rigs};
 
@@ -196,6 +201,27 @@ pub(crate) async fn taken(tx: &DatabaseTransaction, towns: &[Uuid], at: DateTime
         ..ActiveModel::default()
     });
     upsert(tx, rows, &[Column::CheckedAt]).await
+}
+
+/// Records that these towns agreed with the provider, each at the time at which it was taken. Those that were taken again or had
+/// an operation since stay as they are, and so do those that another transaction has locked.
+pub(crate) async fn agreed(tx: &DatabaseTransaction, agreed: &[(TownId, DateTime<Utc>)]) -> Result<(), TxError> {
+    let mut taken: BTreeMap<DateTime<Utc>, Vec<Uuid>> = BTreeMap::new();
+    for (town, at) in agreed {
+        taken.entry(*at).or_default().push(town.as_uuid());
+    }
+    // The towns of a batch are taken at one time.
+    for (at, ids) in taken {
+        let mut free =
+            towns::Entity::find().select_only().column(towns::Column::Id).filter(towns::Column::Id.is_in(ids));
+        skip_locked(QuerySelect::query(&mut free), LockType::NoKeyUpdate, towns::Entity);
+        let written = health::Entity::update_many()
+            .col_expr(Column::ComparedAt, Expr::value(at))
+            .filter(Column::CheckedAt.eq(at))
+            .filter(Column::TownId.in_subquery(free.into_query()));
+        written.exec(tx).await.map_err(TxError::writing("gastown_town_health"))?;
+    }
+    Ok(())
 }
 
 /// Writes these columns, and inserts rows that do not exist.

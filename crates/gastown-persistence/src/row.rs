@@ -190,6 +190,7 @@ impl gastown_town_health::Model {
             idle_stopped_at: self.idle_stopped_at,
             image: self.image.as_deref().map(|raw| row.image("image", raw)).transpose()?,
             checked_at: self.checked_at,
+            compared_at: self.compared_at,
             refused_rigs: refused_rigs(self.refused_rigs.as_ref()),
             suspicion: row.suspicion(self.suspicion.as_deref(), self.suspicion_looks)?,
             drift: match self.drift.as_deref() {

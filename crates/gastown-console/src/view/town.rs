@@ -66,6 +66,7 @@ fn facts(found: &TownDetails) -> Markup {
             dt { "destroyed" } dd { (maybe_time(town.destroyed_at)) }
             dt { "last heartbeat" } dd { (maybe_time(town.last_heartbeat_at)) }
             dt { "last sync" } dd { (maybe_time(town.last_r2_sync_at)) }
+            dt { "last compared with Fly" } dd { (maybe_time(found.health.as_ref().ok().and_then(|health| health.compared_at))) }
         }
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Alarm, StoreError, TownChange};
-use crate::{AgreeingObservations, Drift, Recorded, Town};
+use crate::{AgreeingObservations, Drift, Recorded, Town, TownId};
 
 /// The result of one drift check of a town.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,14 +100,23 @@ pub trait DriftChecks: Send + Sync {
     ) -> Result<Vec<(Town, super::TownHealth, DateTime<Utc>)>, StoreError>;
 
     /// Adds the figures of a batch to the round, and returns its state. Returns `None` if another round has begun.
-    async fn report(&self, round: i64, batch: RoundFigures) -> Result<Option<RoundState>, StoreError>;
+    ///
+    /// `agreed` are the towns of the batch that agree with the provider, and of which there is nothing to record. Each has the
+    /// time that [`Self::take_due`] returned with it. This becomes the time of its last comparison, unless the town was taken
+    /// again or had an operation since. All of them are written by one statement.
+    async fn report(
+        &self,
+        round: i64,
+        batch: RoundFigures,
+        agreed: &[(TownId, DateTime<Utc>)],
+    ) -> Result<Option<RoundState>, StoreError>;
 
     /// Ends a round with its alarm and returns true.
     ///
     /// Returns false and writes nothing if the round has ended already, or if towns are in flight and there is no alarm.
     async fn end_round(&self, round: i64, alarm: Option<Alarm>) -> Result<bool, StoreError>;
 
-    /// Records the result of a drift check and returns true.
+    /// Records the result of a drift check, with the time at which the town was taken, and returns true.
     ///
     /// Returns false and writes nothing if the town has an operation in flight, or had one or was taken again since.
     async fn record(&self, town: &Town, finding: &DriftRecord) -> Result<bool, StoreError>;

@@ -109,8 +109,10 @@ pub struct TownHealth {
     pub idle_stopped_at: Option<DateTime<Utc>>,
     /// The image that the machine has. `None` if it is not known, or if it is that of an older version.
     pub image: Option<ImageRef>,
-    /// The last drift check, by the database's clock.
+    /// The beginning of the last drift check, by the database's clock. It may have shown nothing.
     pub checked_at: Option<DateTime<Utc>>,
+    /// The beginning of the last drift check that compared the town with the provider. An older version records none.
+    pub compared_at: Option<DateTime<Utc>>,
     /// Observations that differ from the row, but are too few to be confirmed. `None` for a drift of a newer version.
     pub suspicion: Option<AgreeingObservations>,
     /// The last rigs that the sandbox refused, oldest first, at most ten.

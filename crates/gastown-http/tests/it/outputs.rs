@@ -78,6 +78,7 @@ async fn town_status_has_all_fields() {
             idle_stopped_at: Some(moment()),
             image: Some("registry.example/town:2".parse().unwrap()),
             checked_at: Some(moment()),
+            compared_at: None,
             suspicion: Some(AgreeingObservations { drift: Drift::MachineStopped, looks: 1 }),
             drift: Some((Drift::VolumeMoved.into(), moment())),
         };

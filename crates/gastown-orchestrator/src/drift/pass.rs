@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{DriftRecord, ProviderError, RoundFigures, StoreError, TownHealth};
-use gastown_domain::{Drift, DriftVerdict, Town};
+use gastown_domain::{Drift, DriftVerdict, Town, TownId};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -37,6 +37,9 @@ struct Tally {
     report: DriftReport,
     /// The figures of the present batch.
     batch: RoundFigures,
+    /// The towns of the present batch that agree, and of which there is nothing to record. Each has the time at which it was
+    /// taken.
+    agreed: Vec<(TownId, DateTime<Utc>)>,
     /// Absences, recorded only once the whole round is known.
     absences: Vec<(Taken, Assessment)>,
     lists: AppListCache,
@@ -54,7 +57,8 @@ impl DriftDetector {
                 break;
             }
             let is_held = round.hold(asked_at, self.check_batch(batch, &mut tally)).await.is_some();
-            if !is_held || !round.report(std::mem::take(&mut tally.batch)).await? {
+            let (figures, agreed) = (std::mem::take(&mut tally.batch), std::mem::take(&mut tally.agreed));
+            if !is_held || !round.report(figures, &agreed).await? {
                 tracing::warn!("drift check abandoned: another one has begun, or its lease is lost");
                 return Ok(None);
             }
@@ -124,6 +128,9 @@ impl DriftDetector {
         let needed = self.settings.policy.drift.agreeing_observations;
         let assessment = assess(&taken.town, &taken.health, compared, needed);
         tally.batch.compared += usize::from(assessment.verdict != DriftVerdict::Undecided);
+        if assessment.verdict == DriftVerdict::Agrees && assessment.changes.is_none() {
+            tally.agreed.push((taken.town.id, taken.at));
+        }
         if assessment.is_absence() {
             tally.batch.absent += 1;
             tally.absences.push((taken, assessment));

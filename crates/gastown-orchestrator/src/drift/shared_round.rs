@@ -11,7 +11,7 @@ use gastown_domain::ports::{
     Alarm, DriftChecks, DriftRound, LeaderLease, RoundFigures, RoundProgress, RoundState, SingletonJob, SingletonJobs,
     StoreError, TownHealth,
 };
-use gastown_domain::{Recorded, Town};
+use gastown_domain::{Recorded, Town, TownId};
 use tokio::time::{Instant, sleep};
 
 use crate::ports::Store;
@@ -83,8 +83,12 @@ impl<'a> SharedRound<'a> {
     }
 
     /// Reports a batch, and ends the round if the sums are alarming. Returns false if another round has begun.
-    pub(super) async fn report(&self, batch: RoundFigures) -> Result<bool, StoreError> {
-        let Some(state) = self.checks.report(self.round.number, batch).await? else { return Ok(false) };
+    pub(super) async fn report(
+        &self,
+        batch: RoundFigures,
+        agreed: &[(TownId, DateTime<Utc>)],
+    ) -> Result<bool, StoreError> {
+        let Some(state) = self.checks.report(self.round.number, batch, agreed).await? else { return Ok(false) };
         if let Some(alarm) = self.alarm_of(&state) {
             self.end(Some(alarm), state.figures).await?;
         }
@@ -95,7 +99,7 @@ impl<'a> SharedRound<'a> {
     /// others.
     pub(super) async fn verdict(&self, has_absences: bool) -> Result<RoundVerdict, StoreError> {
         loop {
-            let state = self.checks.report(self.round.number, RoundFigures::default()).await?;
+            let state = self.checks.report(self.round.number, RoundFigures::default(), &[]).await?;
             let Some(state) = state else { return Ok(RoundVerdict::Unconfirmed) };
             match state.progress {
                 RoundProgress::Ended(None) => return Ok(RoundVerdict::Plausible),

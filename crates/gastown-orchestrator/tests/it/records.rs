@@ -193,8 +193,19 @@ impl DriftChecks for Connection {
         .await
     }
 
-    async fn report(&self, round: i64, batch: RoundFigures) -> Result<Option<RoundState>, StoreError> {
+    async fn report(
+        &self,
+        round: i64,
+        batch: RoundFigures,
+        agreed: &[(TownId, DateTime<Utc>)],
+    ) -> Result<Option<RoundState>, StoreError> {
         self.query(Query::ReportRound, |rows, now| {
+            for (town, at) in agreed {
+                let health = rows.records.health.entry(*town).or_default();
+                if health.checked_at == Some(*at) {
+                    health.compared_at = Some(*at);
+                }
+            }
             let Some(row) = round_row(rows, round) else { return Ok(None) };
             row.figures.finished += batch.finished;
             row.figures.compared += batch.compared;
@@ -239,7 +250,7 @@ impl DriftChecks for Connection {
                 rows.records.drifts.push((town.id, drift));
             }
             let health = rows.records.health.entry(town.id).or_default();
-            health.suspicion = finding.suspicion;
+            (health.suspicion, health.compared_at) = (finding.suspicion, Some(finding.taken_at));
             health.drift = known.or_else(|| finding.drift.clone().map(|drift| (drift, now)));
             Ok(true)
         })

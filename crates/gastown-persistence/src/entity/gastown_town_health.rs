@@ -41,6 +41,7 @@ pub struct Model {
     pub idle_stopped_at: Option<DateTimeUtc>,
     #[sea_orm(column_type = "Text", nullable)]
     pub image: Option<String>,
+    pub compared_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

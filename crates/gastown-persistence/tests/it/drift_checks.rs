@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{DriftChecks, DriftRecord, Operations, Operator as _, Registry as _, TownChange};
+use gastown_domain::ports::{
+    DriftChecks, DriftRecord, Operations, Operator as _, Registry as _, RoundFigures, TownChange,
+};
 use gastown_domain::{AgreeingObservations, Drift, Failure, OperationKind, Rejection, Town, TownId, TownStatus};
 use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 
@@ -16,6 +18,7 @@ on_both! {
     replicas_share_the_checks,
     unreadable_towns_are_skipped_and_do_not_delay_others,
     finding_is_recorded_completely,
+    agreement_has_the_time_of_its_look,
     only_new_drift_is_recorded_as_an_event,
     finding_is_discarded_after_the_town_was_taken_again,
     finding_is_discarded_after_an_operation,
@@ -140,6 +143,7 @@ async fn finding_is_recorded_completely(bed: Bed) {
     assert_eq!(bed.database.load(town.id).await.unwrap().unwrap(), expected);
     let health = bed.health(town.id).await;
     assert_eq!((health.checked_at, health.suspicion), (Some(taken_at), finding.suspicion));
+    assert_eq!(health.compared_at, Some(taken_at));
     let (drift, since) = health.drift.unwrap();
     assert_eq!(drift, Drift::MachineStopped);
     assert!(since >= taken_at - chrono::TimeDelta::milliseconds(1), "{since} {taken_at}");
@@ -150,6 +154,30 @@ async fn finding_is_recorded_completely(bed: Bed) {
     let what = "SELECT count(*) FROM gastown_town_events WHERE CAST(detail AS text) LIKE '%148ed21a031189%' \
                 AND CAST(detail AS text) LIKE '%running%' AND CAST(detail AS text) LIKE '%stopped%'";
     assert_eq!(bed.number(what).await, 1);
+}
+
+async fn agreement_has_the_time_of_its_look(bed: Bed) {
+    let (mill, inn) = (bed.running("alice", "mill").await, bed.running("bob", "inn").await);
+    let compared_at = async |town: &Town| bed.health(town.id).await.compared_at;
+    let agreed = async |towns: &[(TownId, DateTime<Utc>)]| {
+        DriftChecks::report(&bed.database, 0, RoundFigures::default(), towns).await.unwrap();
+    };
+    let first = taken(&bed, &mill).await;
+    assert_eq!((compared_at(&mill).await, compared_at(&inn).await), (None, None), "a look alone says nothing");
+    agreed(&[(mill.id, first), (inn.id, first)]).await;
+    assert_eq!((compared_at(&mill).await, compared_at(&inn).await), (Some(first), Some(first)));
+    // The next look shows the first town only.
+    let second = taken(&bed, &mill).await;
+    agreed(&[(mill.id, second)]).await;
+    assert_eq!((compared_at(&mill).await, compared_at(&inn).await), (Some(second), Some(first)));
+    assert_eq!(bed.health(inn.id).await.checked_at, Some(second));
+    // A look from before the town was taken again, or before an operation, moves nothing.
+    let third = taken(&bed, &mill).await;
+    agreed(&[(mill.id, second), (inn.id, second)]).await;
+    assert_eq!((compared_at(&mill).await, compared_at(&inn).await), (Some(second), Some(first)));
+    bed.sql("UPDATE gastown_town_health SET checked_at = '2100-01-01T00:00:00+00:00'").await;
+    agreed(&[(mill.id, third)]).await;
+    assert_eq!(compared_at(&mill).await, Some(second));
 }
 
 async fn only_new_drift_is_recorded_as_an_event(bed: Bed) {

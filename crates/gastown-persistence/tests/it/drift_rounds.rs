@@ -45,7 +45,7 @@ async fn take(bed: &Bed, round: i64, limit: u32) -> usize {
 }
 
 async fn progress(bed: &Bed, round: i64) -> RoundProgress {
-    bed.database.report(round, RoundFigures::default()).await.unwrap().unwrap().progress
+    bed.database.report(round, RoundFigures::default(), &[]).await.unwrap().unwrap().progress
 }
 
 /// Moves the begin of the round into the past, so that the next one is due.
@@ -70,7 +70,7 @@ async fn round_does_not_begin_before_its_period_or_while_towns_are_in_flight(bed
     assert_eq!(take(&bed, round, 10).await, 1);
     a_period_later(&bed).await;
     assert_eq!(joined(&bed).await, round, "a town is in flight");
-    bed.database.report(round, AGREED).await.unwrap();
+    bed.database.report(round, AGREED, &[]).await.unwrap();
     assert_eq!(joined(&bed).await, round + 1);
     assert!(bed.database.end_round(round + 1, None).await.unwrap());
     assert!(!is_joinable(&bed).await, "the round has ended, and the next one is not due");
@@ -98,15 +98,15 @@ async fn figures_of_all_replicas_are_added(bed: Bed) {
     let round = joined(&bed).await;
     assert_eq!((take(&bed, round, 2).await, take(&bed, round, 2).await), (2, 1));
     let one = RoundFigures { finished: 2, compared: 1, absent: 1, refused: 1 };
-    let state = bed.database.report(round, one).await.unwrap().unwrap();
+    let state = bed.database.report(round, one, &[]).await.unwrap().unwrap();
     assert_eq!((state.figures, state.in_flight, state.progress), (one, 1, RoundProgress::InFlight));
-    let state = bed.database.report(round, AGREED).await.unwrap().unwrap();
+    let state = bed.database.report(round, AGREED, &[]).await.unwrap().unwrap();
     let sum = RoundFigures { finished: 3, compared: 2, ..one };
     assert_eq!((state.figures, state.in_flight, state.progress), (sum, 0, RoundProgress::Complete));
     assert!(bed.database.end_round(round, None).await.unwrap());
     a_period_later(&bed).await;
     let next = joined(&bed).await;
-    let state = bed.database.report(next, RoundFigures::default()).await.unwrap().unwrap();
+    let state = bed.database.report(next, RoundFigures::default(), &[]).await.unwrap().unwrap();
     assert_eq!((state.figures, state.progress), (RoundFigures::default(), RoundProgress::Complete));
 }
 
@@ -114,7 +114,7 @@ async fn round_of_a_dead_replica_is_abandoned_and_the_next_one_begins_after_its_
     unseen_towns(&bed, 2).await;
     let round = joined(&bed).await;
     assert_eq!((take(&bed, round, 1).await, take(&bed, round, 1).await), (1, 1));
-    bed.database.report(round, AGREED).await.unwrap();
+    bed.database.report(round, AGREED, &[]).await.unwrap();
     let lease = LeaderLease { job: SingletonJob::DriftCheck, number: round };
     assert!(SingletonJobs::renew(&bed.database, lease, LEASE).await.unwrap());
     assert_eq!(progress(&bed, round).await, RoundProgress::InFlight);
@@ -143,7 +143,8 @@ async fn alarm_ends_the_round_for_all_replicas(bed: Bed) {
     assert_eq!((take(&bed, round, 2).await, is_joinable(&bed).await), (0, false));
     let ended = RoundProgress::Ended(Some(Alarm::ManyAbsent.into()));
     assert_eq!(progress(&bed, round).await, ended);
-    let late = bed.database.report(round, RoundFigures { finished: 2, compared: 2, ..AGREED }).await.unwrap().unwrap();
+    let late =
+        bed.database.report(round, RoundFigures { finished: 2, compared: 2, ..AGREED }, &[]).await.unwrap().unwrap();
     assert_eq!(late.progress, ended, "also for a replica that reports later");
     assert_eq!(drift_state(&bed).await.alarm, Some(Alarm::ManyAbsent.into()));
 
@@ -160,7 +161,7 @@ async fn round_without_an_alarm_ends_only_when_it_is_complete(bed: Bed) {
     let round = joined(&bed).await;
     assert_eq!(take(&bed, round, 1).await, 1);
     assert!(!bed.database.end_round(round, None).await.unwrap());
-    bed.database.report(round, AGREED).await.unwrap();
+    bed.database.report(round, AGREED, &[]).await.unwrap();
     assert!(bed.database.end_round(round, None).await.unwrap());
     assert_eq!(progress(&bed, round).await, RoundProgress::Ended(None));
     assert!(drift_state(&bed).await.ended_at.is_some());
@@ -172,7 +173,7 @@ async fn replaced_round_accepts_nothing(bed: Bed) {
     a_period_later(&bed).await;
     let new = joined(&bed).await;
     assert_eq!(take(&bed, old, 10).await, 0);
-    assert_eq!(bed.database.report(old, AGREED).await.unwrap(), None);
+    assert_eq!(bed.database.report(old, AGREED, &[]).await.unwrap(), None);
     assert!(!bed.database.end_round(old, Some(Alarm::Refused)).await.unwrap());
     assert_eq!(progress(&bed, new).await, RoundProgress::Complete);
     assert_eq!(take(&bed, new, 10).await, 1);

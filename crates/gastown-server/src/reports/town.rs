@@ -57,6 +57,9 @@ pub(crate) struct Health {
     pub(crate) token_expires_at: Option<Moment>,
     pub(crate) image: Option<String>,
     pub(crate) checked_at: Option<Moment>,
+    /// The last drift check that showed the town. An older server does not say it.
+    #[serde(default)]
+    pub(crate) compared_at: Option<Moment>,
     pub(crate) suspicion: Option<Suspicion>,
     pub(crate) refused_rigs: Vec<RefusedRig>,
     pub(crate) drift: Option<Drift>,
@@ -193,6 +196,7 @@ impl From<&TownHealth> for Health {
             token_expires_at: health.token_expires_at.map(Moment),
             image: health.image.as_ref().map(ToString::to_string),
             checked_at: health.checked_at.map(Moment),
+            compared_at: health.compared_at.map(Moment),
             suspicion,
             refused_rigs: health.refused_rigs.clone(),
             drift,

@@ -161,8 +161,17 @@ async fn unclear_observations_change_nothing(setup: Setup) -> Stage {
     let stage = watched(setup).start().await;
     let town = stage.running("mill").await;
     let row = stage.rows.town(town.id).await;
+    let compared_at = async || {
+        let shown = stage.gastown_json(&["town", "show", "alice/mill"]).await;
+        shown["health"]["comparedAt"].as_str().map(ToOwned::to_owned)
+    };
+    until("it is compared", async || compared_at().await.is_some()).await;
     let unchanged = async |what: &str| {
+        // A look that had begun may still show the town.
+        observed(&stage, &town, 2).await;
+        let before = compared_at().await;
         observed(&stage, &town, 5).await;
+        assert_eq!(compared_at().await, before, "{what}");
         let now = stage.rows.town(town.id).await;
         assert_eq!((&now.status, &now.fly_machine_id), (&row.status, &row.fly_machine_id), "{what}");
         assert_eq!(now.fly_volume_id, row.fly_volume_id, "{what}");
@@ -185,6 +194,8 @@ async fn unclear_observations_change_nothing(setup: Setup) -> Stage {
     unchanged("a host that is down").await;
     stage.sim.set_host_down(town.machine(), false);
     until("the machine serves again", async || stage.sim.machines()[0].serving).await;
+    let before = compared_at().await;
+    until("it is compared again", async || compared_at().await > before).await;
     stage
 }
 

@@ -200,7 +200,7 @@ async fn a_round_of_drift_checks_begins_and_ends_once() {
     // A replica does not repeat it: an unknown report leaves its round without a verdict.
     let batch = RoundFigures { finished: 1, compared: 1, ..RoundFigures::default() };
     Write::each_time("report", "Ok(Some(RoundState")
-        .check(bench, in_a_round, async |database, round| DriftChecks::report(database, *round, batch).await)
+        .check(bench, in_a_round, async |database, round| DriftChecks::report(database, *round, batch, &[]).await)
         .await;
     Write::once("end_round", "Ok(true)", "Ok(false)")
         .check(bench, in_a_round, async |database, round| database.end_round(*round, Some(Alarm::Refused)).await)

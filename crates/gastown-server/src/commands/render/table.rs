@@ -172,6 +172,7 @@ fn town_facts(report: &TownReport) -> String {
             fact("image", or_none(health.image.as_ref()));
             // A town that could not be read at Fly has this time too.
             fact("drift check begun", maybe_time(health.checked_at));
+            fact("last compared with Fly", maybe_time(health.compared_at));
             if let Some(suspicion) = &health.suspicion {
                 let text = format!("{}, {} agreeing observations", plain(&suspicion.code), suspicion.looks);
                 fact("unconfirmed drift", text);
