@@ -13,10 +13,10 @@ use crate::commands::{
     adopt, config, doctor, events, exit, generated, keygen, migrate, operations, orphans, rig, rollout, sandbox, serve,
     smoke, token, town, unseal,
 };
-use crate::{Config, Source, init_telemetry};
+use crate::{Config, Source, telemetry};
 
 /// The version, with the commit if the build knows it (`GASTOWN_COMMIT`).
-static VERSION: LazyLock<String> = LazyLock::new(|| {
+pub(crate) static VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = env!("CARGO_PKG_VERSION");
     option_env!("GASTOWN_COMMIT").map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"))
 });
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// A TOML file of settings (`NAME = value`). The environment takes precedence.
     #[arg(long, global = true, value_name = "FILE", env = "GASTOWN_CONFIG")]
     config: Option<PathBuf>,
+    /// Log at `LOG_LEVEL` on standard error also in commands that print and end. Without it, they log only warnings.
+    #[arg(long, global = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -129,13 +132,22 @@ enum Command {
     Man(generated::ManOptions),
 }
 
+/// The logs of a command, on standard error.
+enum Logs {
+    /// Those of a service, by `LOG_LEVEL`, with its default.
+    Service(&'static str),
+    /// Those of a command that prints and ends.
+    Warnings,
+    /// None.
+    Nothing,
+}
+
 impl Command {
-    /// Returns the default of `LOG_LEVEL`. `None`: the command does not log.
-    const fn log_level(&self) -> Option<&'static str> {
+    const fn logs(&self) -> Logs {
         match self {
-            Self::Serve { .. } => Some("info"),
+            Self::Serve { .. } => Logs::Service("info"),
             #[cfg(feature = "dev")]
-            Self::Dev(_) => Some("warn,gastown_orchestrator=info"),
+            Self::Dev(_) => Logs::Service("warn,gastown_orchestrator=info"),
             Self::Migrate { .. }
             | Self::Operations(_)
             | Self::Orphans(_)
@@ -146,14 +158,14 @@ impl Command {
             | Self::Audit(_)
             | Self::Adopt(_)
             | Self::Doctor(_)
-            | Self::Token { .. } => Some("warn"),
+            | Self::Token { .. } => Logs::Warnings,
             Self::Unseal { .. }
             | Self::Sandbox { .. }
             | Self::Smoke(_)
             | Self::Keygen(_)
             | Self::Config { .. }
             | Self::Completions { .. }
-            | Self::Man(_) => None,
+            | Self::Man(_) => Logs::Nothing,
         }
     }
 
@@ -203,7 +215,11 @@ async fn run_command(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(path) = &arguments.config {
         source = source.with_file(path, &Config::NAMES)?;
     }
-    let telemetry = arguments.command.log_level().map(|level| init_telemetry(&source, level));
+    let telemetry = match arguments.command.logs() {
+        Logs::Service(level) => Some(telemetry::init(&source, level)),
+        Logs::Warnings => Some(telemetry::init_command(&source, arguments.verbose)),
+        Logs::Nothing => None,
+    };
     let ended = execute(arguments.command, source).await;
     if let Some(telemetry) = telemetry {
         telemetry.shut_down().await;

@@ -30,10 +30,24 @@ impl Telemetry {
 /// `LOG_FORMAT` (`human`, `json`), `LOG_LEVEL` (as `RUST_LOG`) and the settings of the collector are read. Without
 /// `LOG_LEVEL`, `RUST_LOG` applies. Invalid settings have no effect here: the check of all settings reports them.
 pub fn init(source: &Source, default_level: &str) -> Telemetry {
+    let level = source.get("LOG_LEVEL").or(source.get("RUST_LOG")).unwrap_or(default_level);
+    start(source, level, default_level)
+}
+
+/// Starts logging for a command, and the export of traces if a collector is set. Call it in a runtime.
+///
+/// The output of a command is for people and scripts, so it logs only warnings. `LOG_LEVEL` is that of the service, whose
+/// settings a command shares. It applies if the command is to be `verbose`.
+pub(crate) fn init_command(source: &Source, verbose: bool) -> Telemetry {
+    const QUIET: &str = "warn";
+    const VERBOSE: &str = "warn,gastown=debug";
+    if verbose { init(source, VERBOSE) } else { start(source, QUIET, QUIET) }
+}
+
+fn start(source: &Source, level: &str, default_level: &str) -> Telemetry {
     let given = source.get("LOG_FORMAT").and_then(|raw| raw.parse().ok());
     let terminal = std::io::stderr().is_terminal();
     let format = given.unwrap_or(if terminal { LogFormat::Human } else { LogFormat::Json });
-    let level = source.get("LOG_LEVEL").or(source.get("RUST_LOG")).unwrap_or(default_level);
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new(default_level));
     let runtime = tokio::runtime::Handle::current();
     let traces = TracesConfig::early(source).map(|config| Traces::start(&config, runtime));

@@ -18,6 +18,7 @@ on_both! {
     audit_lists_events_across_towns,
     attention_without_need_says_so,
     unasked_town_shows_no_comparison,
+    commands_log_only_when_asked_to,
 }
 
 /// Returns the names of the listed towns, as USER/NAME.
@@ -213,11 +214,41 @@ async fn unasked_town_shows_no_comparison(setup: Setup) -> Stage {
     let town = stage.running("mill").await;
     stage.sim.inject(Fault::at_any(Effect::server_error()).always());
     let failures = async || stage.sim.calls().into_iter().filter(|call| call.call == Call::GetMachine).count();
-    let before = failures().await;
-    until("it could not be read", async || failures().await > before).await;
+    let more = async |count: usize| {
+        let before = failures().await;
+        until("it could not be read", async || failures().await >= before + count).await;
+    };
+    let health = async || stage.gastown_json(&["town", "show", &town.id.to_string()]).await["health"].clone();
+    more(1).await;
+    let before = health().await;
+    more(3).await;
+    let after = health().await;
+    assert_eq!(after["comparedAt"], before["comparedAt"]);
+    assert_ne!(after["checkedAt"], before["checkedAt"]);
     let shown = stage.gastown(&["town", "show", &town.id.to_string()]).await.out;
-    assert!(shown.contains("drift check begun") && !shown.contains("compared"), "{shown}");
+    assert!(shown.contains("drift check begun") && shown.contains("last compared with Fly"), "{shown}");
     stage.sim.clear_faults();
+    stage
+}
+
+async fn commands_log_only_when_asked_to(setup: Setup) -> Stage {
+    let stage = setup.start().await;
+    stage.created("mill").await;
+    let mut settings = stage.settings.clone();
+    settings.retain(|(name, _)| name != "LOG_LEVEL");
+    settings.push(("LOG_LEVEL".to_owned(), "debug".to_owned()));
+    settings.push(("RUST_LOG".to_owned(), "trace".to_owned()));
+    for arguments in [&["town", "list"][..], &["town", "show", "alice/mill"], &["operations"], &["audit"]] {
+        let run = async |more: &[&str]| Gastown::run(&[arguments, more].concat(), &settings).await;
+        let quiet = run(&["--json"]).await;
+        assert_eq!((quiet.status.code(), quiet.err.as_str()), (Some(0), ""), "{arguments:?}");
+        let answer: Value = serde_json::from_str(&quiet.out).unwrap();
+        let verbose = run(&["--json", "--verbose"]).await;
+        assert!(verbose.err.contains("DEBUG"), "{arguments:?}: {}", verbose.err);
+        assert_eq!(serde_json::from_str::<Value>(&verbose.out).unwrap(), answer, "{arguments:?}");
+        let shown = run(&[]).await;
+        assert_eq!((shown.status.code(), shown.err.as_str()), (Some(0), ""), "{arguments:?}");
+    }
     stage
 }
 

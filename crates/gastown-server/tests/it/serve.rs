@@ -176,7 +176,7 @@ async fn serve_names_mistakes_in_the_address_of_the_database() {
         ("postgres://u:canary@ss#w/rd?1@h.example/db", "percent-encode the password"),
     ] {
         let settings = [("DATABASE_URL".to_owned(), url.to_owned()), ("LOG_LEVEL".to_owned(), "trace".to_owned())];
-        for arguments in [&["serve"][..], &["migrate", "status"], &["operations"]] {
+        for arguments in [&["serve"][..], &["migrate", "status", "--verbose"], &["operations", "--verbose"]] {
             let ended = Gastown::run(arguments, &settings).await;
             assert_eq!(ended.status.code(), Some(1), "{arguments:?}");
             assert!(ended.err.contains("DATABASE_URL is invalid") && ended.err.contains(expected), "{}", ended.err);
@@ -200,7 +200,7 @@ async fn password_files_are_neither_read_nor_logged() {
         ("LOG_LEVEL", "trace"),
     ];
     let settings = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let ended = Gastown::run(&["migrate", "status"], &settings).await;
+    let ended = Gastown::run(&["migrate", "status", "--verbose"], &settings).await;
     let shown = ended.err + &ended.out;
     assert!(shown.contains("no database server listens at this host and port"), "{shown}");
     assert!(!shown.contains("canary") && !shown.contains("pgpass"), "{shown}");
