@@ -1,7 +1,10 @@
 //! An image that is started by a command of the shell.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
+use std::hash::BuildHasher as _;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -18,6 +21,10 @@ use crate::town::Environment;
 
 /// Variables of the caller that the command needs.
 const PASSED_ON: [&str; 3] = ["PATH", "HOME", "DOCKER_HOST"];
+/// The ports that images get.
+const PORTS: Range<u16> = 20_000..32_000;
+/// The ports that are tried.
+const TRIES: u64 = 100;
 /// The most bytes of the output in a report.
 const MAX_SHOWN: usize = 400;
 
@@ -79,8 +86,18 @@ impl Image for CommandImage {
 }
 
 /// Returns a port that was free a moment ago.
+///
+/// The system chooses ports above [`PORTS`] for other sockets. So none of them takes it before the image listens, which a busy
+/// machine delays by seconds.
 fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok();
+    let first = RandomState::new().hash_one(std::process::id());
+    let count = u64::from(PORTS.end - PORTS.start);
+    let candidates = (0..TRIES).filter_map(|n| u16::try_from(first.wrapping_add(n) % count).ok());
+    match candidates.map(|offset| PORTS.start + offset).find(is_free) {
+        Some(port) => Ok(port),
+        None => Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port()),
+    }
 }
 
 /// A process group of the command. It is killed on drop.
@@ -128,4 +145,17 @@ fn end_of(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[text.len().saturating_sub(MAX_SHOWN)..]).into_owned();
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_not_those_that_the_system_gives_to_others() {
+        let ports: Vec<_> = (0..50).map(|_| free_port().unwrap()).collect();
+        assert!(ports.iter().all(|port| PORTS.contains(port)), "{ports:?}");
+        let given = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        assert!(!PORTS.contains(&given), "the system gives {given}");
+    }
 }

@@ -15,24 +15,30 @@ use crate::rules;
 /// The pause between two looks at a sandbox that starts.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Waits until the sandbox is healthy, at most as long as a start may take.
+/// Waits until the sandbox is healthy, at most as long as a start may take. An answer stays known if the last look
+/// gets none, as on a busy machine.
 pub(crate) async fn until_healthy(probe: &Probe<'_>, outcomes: &mut Outcomes) -> Option<()> {
     let deadline = Instant::now() + probe.options.limits.start;
+    let mut answered = None;
     loop {
-        let seen = match probe.fetch(&probe.get("health")).await {
+        let silence = match probe.fetch(&probe.get("health")).await {
             Ok(answer) => match is_ok(&answer) {
                 Ok(()) => return outcomes.check(&rules::HEALTH, Ok(())),
-                Err(seen) => seen,
+                Err(seen) => {
+                    answered = Some(seen);
+                    None
+                }
             },
             // An answer that is too large stays so.
             Err((rule, seen)) if *rule == rules::ANSWER_SIZE => {
                 outcomes.fail(rule, seen);
                 return None;
             }
-            Err((_, seen)) => seen,
+            Err((_, seen)) => Some(seen),
         };
         if Instant::now() >= deadline {
-            return outcomes.check(&rules::HEALTH, Err(seen));
+            let seen: Vec<_> = answered.into_iter().chain(silence).collect();
+            return outcomes.check(&rules::HEALTH, Err(seen.join("; later ")));
         }
         sleep(POLL_INTERVAL).await;
     }

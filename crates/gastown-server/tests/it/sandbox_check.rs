@@ -81,6 +81,17 @@ async fn broken_image_is_explained() {
 }
 
 #[tokio::test]
+async fn last_answer_of_an_image_that_ends_is_shown() {
+    let once =
+        "import http.server as h; h.HTTPServer(('127.0.0.1', {port}), h.BaseHTTPRequestHandler).handle_request()";
+    let command = format!("python3 -c \"{once}\"");
+    let ended = sandbox(&["check", "--cmd", &command, "--start-seconds", "8"], &[]).await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.err);
+    assert!(ended.out.contains("seen:     GET /health answered 501"), "{}", ended.out);
+    assert!(ended.out.contains("; later GET /health: no complete answer after "), "{}", ended.out);
+}
+
+#[tokio::test]
 async fn running_sandbox_is_checked_with_its_environment_file() {
     let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let [home, port] = ports.each_ref().map(|port| port.local_addr().unwrap());
