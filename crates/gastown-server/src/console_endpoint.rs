@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::doctor::RunningServer;
 use crate::config::{Config, ConsoleConfig};
 use crate::control_plane::{address_of, bind_port};
 use crate::operator_access::{
@@ -101,8 +102,9 @@ pub(crate) fn parts(config: &Config, gastown: &Gastown) -> Option<ConsoleParts> 
         Queues { fly: gastown.fly().cloned(), limits: limits(config.fly.settings().pacing(policy.timeouts.lease)) };
     let access = InDatabase::new(database.as_ref().clone(), "operator").with_timeouts(policy.timeouts.clone());
     let fly = gastown.fly().cloned();
+    let server = RunningServer { config: config.clone(), database: database.as_ref().clone(), fly: fly.clone() };
     let orphans = fly.map(|fly| orphan_sweeper(database.as_ref().clone(), fly, policy.clone()));
-    let api = OperatorApi { access: access.clone(), orphans, policy: policy.clone(), allows_actions: false };
+    let api = OperatorApi { access: access.clone(), orphans, policy: policy.clone(), server, allows_actions: false };
     let sources = Sources {
         operator: database.clone(),
         figures: database.clone(),

@@ -21,7 +21,8 @@ use super::database;
 use super::remote::{Connection, RemoteError, ServerUrl, server_url};
 use crate::operator_access::{AccessError, InDatabase, OperatorAccess, TownRequest, WhichOperations};
 use crate::reports::{
-    AcceptedRequest, EventList, OperationEnd, OperationList, Readable, Retry, Survey, TownList, TownReport, plain,
+    AcceptedRequest, Diagnosis, EventList, OperationEnd, OperationList, Readable, Retry, Survey, TownList, TownReport,
+    plain,
 };
 use crate::settings_source::Source;
 
@@ -118,6 +119,11 @@ impl AtServer {
     pub(super) async fn orphans(&self, grace: Option<u64>) -> Result<Survey, AccessError> {
         let grace = grace.map(|seconds| ("grace", seconds.to_string()));
         self.read("/orphans", &grace.into_iter().collect::<Vec<_>>()).await
+    }
+
+    /// Returns what the server finds about itself.
+    pub(super) async fn diagnosis(&self) -> Result<Diagnosis, AccessError> {
+        self.read("/doctor", &[]).await
     }
 
     /// Returns true if an operation whose answer was lost is in flight or has ended (FM-46).
@@ -277,6 +283,8 @@ mod tests {
     const LISTS: Does = Does::Answers(200, r#"{"towns":[],"more":false}"#);
     const BUSY: Does = Does::Answers(503, r#"{"error":{"reason":"busy","message":"try again"}}"#);
 
+    const REFUSES: Does = Does::Answers(401, r#"{"error":{"reason":"token_wrong","message":"no"}}"#);
+
     /// Lists the towns at a server that does this with one connection after the other. Returns the number of its connections.
     async fn listed(script: &'static [Does]) -> (Result<TownList, AccessError>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -340,9 +348,7 @@ mod tests {
         let (foreign, calls) = listed(&[Does::Answers(502, "<html>"), LISTS]).await;
         assert!(foreign.unwrap_err().to_string().contains("CONSOLE_LISTEN"));
         assert_eq!(calls, 1);
-        let refusal = Does::Answers(401, r#"{"error":{"reason":"token_wrong","message":"no"}}"#);
-        let script: &'static [Does] = Box::leak(Box::new([refusal, LISTS]));
-        let (refused, calls) = listed(script).await;
+        let (refused, calls) = listed(&[REFUSES, LISTS]).await;
         assert_eq!((refused.unwrap_err().to_string().as_str(), calls), ("no", 1));
     }
 

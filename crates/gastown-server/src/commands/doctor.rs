@@ -1,8 +1,10 @@
 //! `gastown doctor`: checks everything that `serve` depends on, and says how to mend what is wrong. Changes nothing.
 
 mod at_fly;
+mod at_server;
 mod check;
 mod registry;
+mod running;
 mod sandboxes;
 
 use std::path::PathBuf;
@@ -12,9 +14,13 @@ use clap::Args;
 use gastown_secrets::SandboxKey;
 use secrecy::SecretString;
 
-use self::check::{Check, State, json, table};
+pub(crate) use self::running::RunningServer;
+
+use self::check::{json, table};
+use super::at_server::OperatorServer;
 use super::say::say;
 use crate::config::{Config, ConfigError};
+use crate::reports::{Check, State};
 use crate::settings_source::Source;
 
 /// The options of `gastown doctor`.
@@ -22,23 +28,39 @@ use crate::settings_source::Source;
 pub struct Options {
     /// A file with the `SANDBOX_PRIVATE_KEY` of the apps, to compare it with `SANDBOX_PUBLIC_KEY`. Run this apart from `serve`,
     /// which must not have the key.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
     private_key: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    at: OperatorServer,
 }
 
 /// Examples for the help.
 pub const EXAMPLES: &str = "\
 Examples:
   gastown --config gastown.toml doctor
-  gastown doctor --private-key sandbox.key --json";
+  gastown doctor --private-key sandbox.key --json
+  GASTOWN_OPERATOR_TOKEN=… gastown doctor --server https://console.example.com";
 
-/// Runs all checks that are possible. It reads all settings of `serve`.
+/// Runs all checks that are possible. On this machine it reads all settings of `serve`. A server has read its own.
 ///
-/// Errors: a check failed.
+/// Errors: a check failed. With a server, the token is missing or is that of a user.
 pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
+    let checks = match options.at.remote(source)? {
+        Some(server) => at_server::checks(&server).await,
+        None => here(source, &options).await,
+    };
+    say(if options.json { json(&checks).to_string() } else { table(&checks) })?;
+    match checks.iter().filter(|check| check.state == State::Failed).count() {
+        0 => Ok(()),
+        1 => bail!("1 check failed"),
+        failed => bail!("{failed} checks failed"),
+    }
+}
+
+async fn here(source: &Source, options: &Options) -> Vec<Check> {
     let config = Config::read(source);
     let mut checks = vec![settings(&config)];
     let database = registry::checks(source, &mut checks).await;
@@ -49,12 +71,7 @@ pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
     }
     checks.extend(config.as_ref().map(image));
     sandboxes::check(config.as_ref(), database.as_ref(), &mut checks).await;
-    say(if options.json { json(&checks).to_string() } else { table(&checks) })?;
-    match checks.iter().filter(|check| check.state == State::Failed).count() {
-        0 => Ok(()),
-        1 => bail!("1 check failed"),
-        failed => bail!("{failed} checks failed"),
-    }
+    checks
 }
 
 fn settings(config: &Result<Config, ConfigError>) -> Check {

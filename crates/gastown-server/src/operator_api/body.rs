@@ -104,7 +104,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn body_that_does_not_arrive_is_given_up() {
         let silent = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert_eq!(whole(Request::new(silent)).await.unwrap_err().message(), "the body did not arrive within 10 seconds");
+        assert_eq!(
+            whole(Request::new(silent)).await.unwrap_err().message(),
+            "the body did not arrive within 10 seconds"
+        );
         let cut = Body::from_stream(futures::stream::iter([Err::<Bytes, _>(std::io::Error::other("cut"))]));
         assert_eq!(whole(Request::new(cut)).await.unwrap_err().message(), "the body did not arrive as a whole");
     }

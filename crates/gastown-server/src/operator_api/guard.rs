@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
-use super::{Served, body};
 use super::failure::{Failure, InLog};
 use super::parameters::Parameters;
+use super::{Served, body};
 
 /// The pause after a wrong token. With few connections it bounds the attempts and their log messages.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(500);

@@ -19,8 +19,8 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use chrono::TimeDelta;
 use gastown_console::Access;
-use gastown_domain::ports::{Clock as _, EventFilter, ListPosition, TownFilter};
 use gastown_domain::TownId;
+use gastown_domain::ports::{Clock as _, EventFilter, ListPosition, TownFilter};
 use gastown_orchestrator::{OrphanSweeper, ValidPolicy};
 use gastown_system::SystemClock;
 use tokio::sync::Semaphore;
@@ -29,8 +29,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::failure::Failure;
 use self::guard::Actor;
 use self::parameters::Parameters;
+use crate::commands::doctor::RunningServer;
 use crate::operator_access::{InDatabase, OperatorAccess as _, TownRequest, WhichOperations, grace, new_operation_id};
-use crate::reports::{AcceptedRequest, EventList, OperationEnd, OperationList, Retry, Survey, TownList, TownReport};
+use crate::reports::{
+    AcceptedRequest, Diagnosis, EventList, OperationEnd, OperationList, Retry, Survey, TownList, TownReport,
+};
 
 /// The path of all versions.
 pub(crate) const PATH: &str = "/console/api";
@@ -40,6 +43,8 @@ const MAX_BODY: usize = 4096;
 const MAX_CALLS: usize = 4;
 /// The searches for orphans that run at a time, because each calls Fly.
 const MAX_SURVEYS: usize = 1;
+/// The diagnoses that run at a time, because each calls Fly and sandboxes.
+const MAX_DIAGNOSES: usize = 1;
 
 /// The parts of a control plane that the API needs.
 pub(crate) struct OperatorApi {
@@ -47,6 +52,8 @@ pub(crate) struct OperatorApi {
     /// The search for orphans. `None`: there is no client of Fly.
     pub(crate) orphans: Option<OrphanSweeper>,
     pub(crate) policy: ValidPolicy,
+    /// The server, for its own checks.
+    pub(crate) server: RunningServer,
     /// True if it may request operations.
     pub(crate) allows_actions: bool,
 }
@@ -57,6 +64,7 @@ struct Served {
     operators: Access,
     calls: Semaphore,
     surveys: Semaphore,
+    diagnoses: Semaphore,
 }
 
 type Shared = State<Arc<Served>>;
@@ -65,7 +73,8 @@ type Answer<T> = Result<Json<T>, Failure>;
 /// Returns the router below [`PATH`]. Its requests need an id ([`gastown_http::traced`]).
 pub(crate) fn router(operators: Access, api: OperatorApi) -> Router {
     let (calls, surveys) = (Semaphore::new(MAX_CALLS), Semaphore::new(MAX_SURVEYS));
-    let served = Arc::new(Served { api, operators, calls, surveys });
+    let diagnoses = Semaphore::new(MAX_DIAGNOSES);
+    let served = Arc::new(Served { api, operators, calls, surveys, diagnoses });
     Router::new()
         .route("/v1/towns", get(towns))
         .route("/v1/towns/{town}", get(town))
@@ -74,6 +83,7 @@ pub(crate) fn router(operators: Access, api: OperatorApi) -> Router {
         .route("/v1/operations/{operation}", get(operation))
         .route("/v1/events", get(events))
         .route("/v1/orphans", get(orphans))
+        .route("/v1/doctor", get(doctor))
         .merge(rollouts::routes())
         .fallback(async || Failure::unknown_route())
         .method_not_allowed_fallback(async || Failure::wrong_method())
@@ -163,6 +173,13 @@ async fn orphans(State(served): Shared, RawQuery(query): RawQuery) -> Answer<Sur
     let Ok(_place) = served.surveys.try_acquire() else { return Err(Failure::busy()) };
     let survey = sweeper.survey(grace).await.map_err(|error| Failure::unavailable(&error))?;
     Ok(Json((&survey).into()))
+}
+
+/// `GET /v1/doctor`.
+async fn doctor(State(served): Shared, RawQuery(query): RawQuery) -> Answer<Diagnosis> {
+    Parameters::read(query.as_deref(), &[])?;
+    let Ok(_place) = served.diagnoses.try_acquire() else { return Err(Failure::busy()) };
+    Ok(Json(served.api.server.diagnosis().await))
 }
 
 /// `POST /v1/towns/{town}/{action}`.

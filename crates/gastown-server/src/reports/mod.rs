@@ -3,6 +3,7 @@
 //! Names are in camelCase and times in ISO 8601, as on the wire of users. Texts that a newer version may have recorded are
 //! texts here, so that an older command shows them. Nothing here has the configuration of a user, which may be confidential.
 
+mod check;
 mod event;
 mod operation;
 mod orphan;
@@ -17,6 +18,7 @@ use gastown_domain::{Failure, Recorded, RecordedOperation, TownId};
 use gastown_orchestrator::Policy;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub(crate) use check::{Check, Diagnosis, State};
 pub(crate) use event::{Event, EventList, EventOfTown};
 pub(crate) use operation::{AcceptedRequest, HeldOperation, Job, Operation, OperationEnd, OperationList, Retry};
 pub(crate) use orphan::{Deletion, FoundOrphan, Orphan, Survey, alarm_in_words};

@@ -6,6 +6,8 @@ use gastown_secrets::SandboxKey;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
+use crate::console::TOKEN_OF_EVE;
+use crate::operator_api::{at_server, console_url, with_console};
 use crate::process::{Ended, Gastown};
 use crate::stage::{Setup, Stage};
 
@@ -13,6 +15,7 @@ on_both! {
     healthy_installation_passes_every_check,
     each_defect_is_named_with_its_repair,
     towns_with_old_keys_and_images_are_listed,
+    server_is_examined_from_elsewhere,
 }
 
 /// Runs the binary with the settings of `serve`, changed. An empty value removes a setting.
@@ -27,7 +30,10 @@ async fn run(stage: &Stage, arguments: &[&str], changes: &[(&str, &str)]) -> End
 
 /// Returns the checks by their names.
 async fn checks(stage: &Stage, arguments: &[&str], changes: &[(&str, &str)]) -> (Option<i32>, Value) {
-    let ended = run(stage, &[&["doctor", "--json"], arguments].concat(), changes).await;
+    named(&run(stage, &[&["doctor", "--json"], arguments].concat(), changes).await)
+}
+
+fn named(ended: &Ended) -> (Option<i32>, Value) {
     assert!(!(ended.out.clone() + &ended.err).contains("canary"), "{}{}", ended.out, ended.err);
     let answer: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}: {}", ended.err));
     let mut named = json!({});
@@ -149,5 +155,48 @@ async fn towns_with_old_keys_and_images_are_listed(setup: Setup) -> Stage {
         "{}",
         missing.err
     );
+    stage
+}
+
+async fn server_is_examined_from_elsewhere(setup: Setup) -> Stage {
+    let stage = with_console(setup, false).start().await;
+    stage.created("mill").await;
+    let (code, found) = named(&at_server(&stage, &["doctor", "--json"]).await);
+    assert_eq!(code, Some(0), "{found}");
+    let names =
+        ["server", "operator's token", "clock here", "version", "settings", "image", "database", "migrations", "clock"];
+    for name in names.into_iter().chain(["Fly: token and app", "sandboxes' key", "sandboxes"]) {
+        assert_eq!(found[name]["state"], "ok", "{name}: {found}");
+    }
+    let settings = found["settings"]["detail"].as_str().unwrap();
+    assert!(settings.contains("the app ") && settings.ends_with("actions not allowed"), "{settings}");
+    let shown = at_server(&stage, &["doctor"]).await;
+    assert!(
+        shown.out.contains("1 of 1 running towns") && shown.out.contains("here and at the server"),
+        "{}",
+        shown.out
+    );
+
+    stage.sim.inject(Fault::at(Call::GetApp, Effect::server_error()).always());
+    stage.sim.inject(Fault::at(SANDBOX_HEALTH, Effect::server_error()).always());
+    let (code, found) = named(&at_server(&stage, &["doctor", "--json"]).await);
+    stage.sim.clear_faults();
+    assert_eq!((code, &found["sandboxes"]["state"]), (Some(1), &json!("failed")), "{found}");
+    assert!(found["Fly: token and app"]["mend"].as_str().unwrap().contains("status page"), "{found}");
+
+    let examine = async |url: &str, token: &str| {
+        let token = [("GASTOWN_OPERATOR_TOKEN".to_owned(), token.to_owned())];
+        named(&Gastown::run(&["doctor", "--json", "--server", url], &token).await)
+    };
+    let (code, found) = examine(console_url(&stage), "wrong-token-of-an-operator-Xk2").await;
+    assert_eq!((code, &found["server"]["state"]), (Some(1), &json!("ok")), "{found}");
+    assert_eq!((&found["operator's token"]["state"], found.get("database")), (&json!("failed"), None), "{found}");
+    for url in ["http://127.0.0.1:1", stage.url()] {
+        let (code, found) = examine(url, TOKEN_OF_EVE).await;
+        assert_eq!((code, &found["server"]["state"]), (Some(1), &json!("failed")), "{found}");
+        assert!(found["server"]["mend"].as_str().unwrap().contains("CONSOLE_LISTEN"), "{found}");
+    }
+    let both = at_server(&stage, &["doctor", "--private-key", "sandbox.key"]).await;
+    assert_eq!(both.status.code(), Some(2), "{}", both.err);
     stage
 }

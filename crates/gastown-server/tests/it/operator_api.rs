@@ -354,7 +354,6 @@ async fn mistakes_at_a_server_get_one_line(setup: Setup) -> Stage {
         &["orphans", "--delete"],
         &["migrate", "status"],
         &["adopt"],
-        &["doctor"],
     ] {
         assert_eq!(at_server(&stage, arguments).await.status.code(), Some(2), "{arguments:?}");
     }

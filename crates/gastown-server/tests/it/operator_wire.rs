@@ -1,10 +1,12 @@
 //! The operators' API on the wire: refusals in plain words, ids of requests, limits, and a restore.
 
-use fly_sim::{Effect, Fault};
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 use crate::client::http;
 use crate::console::{TOKEN, TOKEN_OF_EVE};
@@ -121,9 +123,10 @@ async fn internal_errors_name_their_request(setup: Setup) -> Stage {
         let given = call().header("x-request-id", "of-a-script-7").send().await.unwrap();
         assert_eq!(given.headers()["x-request-id"], "of-a-script-7", "{path}");
     }
-    stage.sim.inject(Fault::at_any(Effect::server_error()).always());
-    let failed = request(&stage, Method::GET, "/v1/orphans").header("x-request-id", "of-a-search-1").send().await.unwrap();
-    stage.sim.clear_faults();
+    stage.rows.execute("ALTER TABLE gastown_orphans RENAME TO orphans_elsewhere").await;
+    let failed =
+        request(&stage, Method::GET, "/v1/orphans").header("x-request-id", "of-a-search-1").send().await.unwrap();
+    stage.rows.execute("ALTER TABLE orphans_elsewhere RENAME TO gastown_orphans").await;
     assert_eq!(failed.headers()["retry-after"], "1");
     let (status, reason, message) = refusal(failed).await;
     assert_eq!((status, reason.as_str()), (503, "unavailable"));
@@ -140,7 +143,8 @@ async fn sent_from(host: u8, stage: &Stage, text: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, host], 0).into()).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
-    stream.write_all(text.as_bytes()).await.unwrap();
+    // One that is refused may be closed already.
+    let _ = stream.write_all(text.as_bytes()).await;
     stream
 }
 
@@ -167,7 +171,8 @@ async fn calls_beyond_the_limit_are_busy(setup: Setup) -> Stage {
     let page = http().get(console_url(&stage)).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
     // A refused caller is not counted.
-    assert_eq!(request(&stage, Method::GET, "/v1/towns").bearer_auth("none").send().await.unwrap().status(), 401);
+    let refused = http().get(format!("{}/api/v1/towns", console_url(&stage))).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
     for mut held in held.drain(..2) {
         held.write_all(b"       ]").await.unwrap();
         let mut answer = [0; 12];
@@ -188,7 +193,8 @@ async fn one_host_does_not_take_every_connection(setup: Setup) -> Stage {
     }
     // Those beyond its share are closed at once, long before the time-out of a head.
     let (mut end, mut last) = ([0; 1], held.pop().unwrap());
-    assert!(matches!(last.read(&mut end).await, Ok(0) | Err(_)));
+    let closed = timeout(Duration::from_secs(5), last.read(&mut end)).await.expect("it stays open");
+    assert!(matches!(closed, Ok(0) | Err(_)));
     for path in ["", "/api/v1/towns"] {
         let answer = http().get(format!("{}{path}", console_url(&stage))).bearer_auth(TOKEN).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
@@ -198,7 +204,9 @@ async fn one_host_does_not_take_every_connection(setup: Setup) -> Stage {
 }
 
 async fn lost_town_is_restored_over_the_api(setup: Setup) -> Stage {
-    let stage = with_console(watched(setup), true).start().await;
+    let mut setup = with_console(watched(setup), true);
+    setup.policy.timeouts.caller = Duration::from_secs(60);
+    let stage = setup.start().await;
     let town = stage.running("mill").await;
     stage.exec(town.machine(), &format!("echo ground > {DATA}/flour.txt")).await;
     lose_saved(&stage, &town).await;
@@ -217,8 +225,7 @@ async fn lost_town_is_restored_over_the_api(setup: Setup) -> Stage {
     assert!(row.volume() != town.volume() && row.machine() != town.machine(), "{row:?}");
     assert_eq!(stage.exec(row.machine(), &format!("cat {DATA}/flour.txt")).await, "ground\n");
     let events = stage.rows.events().await;
-    let accepted = events.iter().find(|event| event.action == "restore").unwrap();
-    assert_eq!(accepted.actor, "operator:eve");
+    assert!(events.iter().any(|event| event.action == "restore" && event.actor == "operator:eve"));
     // The command says the same of a second loss, and waits for the end.
     lose_saved(&stage, &row).await;
     let ended = at_server(&stage, &["town", "restore", "alice/mill", "--yes", "--wait", "60"]).await;

@@ -4,9 +4,9 @@ use gastown_domain::ports::{Apps as _, Inventory as _, ProviderError};
 use gastown_domain::{AppPlacement, Power};
 use gastown_fly::Fly;
 
-use super::check::Check;
 use crate::commands::fly_view::{self, FlyView};
 use crate::config::{Config, OrphansConfig};
+use crate::reports::Check;
 use crate::settings_source::Source;
 
 const ACCESS: &str = "Fly: token and app";
@@ -25,14 +25,19 @@ pub(super) async fn checks(source: &Source, config: Option<&Config>, checks: &mu
             return;
         }
     };
-    match access(&fly, &settings.fly.app).await {
+    with(&fly, &settings.fly.app, config, checks).await;
+}
+
+/// Adds the checks of this client of Fly.
+pub(super) async fn with(fly: &Fly, placement: &AppPlacement, config: Option<&Config>, checks: &mut Vec<Check>) {
+    match access(fly, placement).await {
         Ok(found) => checks.push(Check::ok(ACCESS, &found)),
         Err(error) => {
             checks.push(refused(error));
             return;
         }
     }
-    match fly_view::read(&fly).await {
+    match fly_view::read(fly).await {
         Ok(view) => checks.push(config.map_or_else(
             || Check::skipped(KEY, "the settings have mistakes"),
             |config| key(&view, &config.secrets.sealing_key.key_id().to_string()),
@@ -99,8 +104,8 @@ fn key(view: &FlyView, ours: &str) -> Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::State;
     use super::*;
+    use crate::reports::State;
 
     fn view(keys: &[(&str, Power)]) -> FlyView {
         let machine = |(at, (key, power)): (usize, &(&str, Power))| gastown_fly::MachineDetails {

@@ -5,11 +5,11 @@ use gastown_domain::ports::Clock as _;
 use gastown_persistence::Database;
 use gastown_system::SystemClock;
 use migration::{MigrateError, at_url};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::check::Check;
 use crate::commands::database;
 use crate::config::required_database_url;
+use crate::reports::Check;
 use crate::settings_source::Source;
 
 /// The difference of clocks from which tokens are refused.
@@ -21,21 +21,9 @@ pub(super) async fn checks(source: &Source, checks: &mut Vec<Check>) -> Option<D
         checks.push(Check::skipped("database", "DATABASE_URL is missing or invalid"));
         return None;
     };
-    let states = match at_url::status(url.expose_secret()).await {
-        Ok(states) => states,
-        Err(error) => {
-            checks.push(unusable(&error));
-            return None;
-        }
-    };
-    checks.push(Check::ok("database", "it answers"));
-    let pending: Vec<_> = states.iter().filter(|state| !state.applied).map(|state| state.name.as_str()).collect();
-    if !pending.is_empty() {
-        let detail = format!("{} of {} are pending", pending.len(), states.len());
-        checks.push(Check::failed("migrations", &detail, "run `gastown migrate up`"));
+    if !schema(&url, checks).await {
         return None;
     }
-    checks.push(Check::ok("migrations", &format!("all {} are applied", states.len())));
     let database = match database::open(source).await {
         Ok(database) => database,
         Err(error) => {
@@ -45,6 +33,26 @@ pub(super) async fn checks(source: &Source, checks: &mut Vec<Check>) -> Option<D
     };
     checks.push(clock(&database).await);
     Some(database)
+}
+
+/// Adds the checks of the database and its migrations. Returns true if both are right.
+pub(super) async fn schema(url: &SecretString, checks: &mut Vec<Check>) -> bool {
+    let states = match at_url::status(url.expose_secret()).await {
+        Ok(states) => states,
+        Err(error) => {
+            checks.push(unusable(&error));
+            return false;
+        }
+    };
+    checks.push(Check::ok("database", "it answers"));
+    let pending = states.iter().filter(|state| !state.applied).count();
+    if pending > 0 {
+        let detail = format!("{pending} of {} are pending", states.len());
+        checks.push(Check::failed("migrations", &detail, "run `gastown migrate up`"));
+        return false;
+    }
+    checks.push(Check::ok("migrations", &format!("all {} are applied", states.len())));
+    true
 }
 
 fn unusable(error: &MigrateError) -> Check {
@@ -70,7 +78,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn clock(database: &Database) -> Check {
+pub(super) async fn clock(database: &Database) -> Check {
     let before = SystemClock.now();
     let time = match database.time().await {
         Ok(time) => time,

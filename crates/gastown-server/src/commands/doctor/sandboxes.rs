@@ -6,8 +6,8 @@ use gastown_persistence::Database;
 use gastown_sandbox::{SandboxClient, Timeouts};
 use gastown_secrets::DerivedTownKeys;
 
-use super::check::Check;
 use crate::config::Config;
+use crate::reports::Check;
 
 const NAME: &str = "sandboxes";
 /// The number of towns that are asked.
