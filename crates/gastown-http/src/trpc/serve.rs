@@ -98,7 +98,7 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
         Err(error) => {
             let (procedure, code, took) = (UNKNOWN, error.code().name(), Duration::ZERO);
             service.metrics.record(Measurement::CallAnswered { procedure, code, took });
-            return allowing(whole_request(&error), methods_beside(&head.method));
+            return whole_request(&error);
         }
     };
     Span::current().record("procedure", cut(&plan.procedures()));
@@ -107,11 +107,6 @@ async fn handle(State(service): State<Arc<Service>>, request: Request) -> Respon
     }
     let allow = plan.allow(&head.method);
     allowing(service.run(plan, head, body).await, allow)
-}
-
-/// Returns the methods of procedures for a request with another one. A probe with OPTIONS reads them in any answer.
-fn methods_beside(method: &Method) -> Option<&'static str> {
-    (![Method::GET, Method::POST].contains(method)).then_some("GET, POST")
 }
 
 /// Adds the header `allow`.
