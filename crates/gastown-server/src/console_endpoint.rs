@@ -104,7 +104,13 @@ pub(crate) fn parts(config: &Config, gastown: &Gastown) -> Option<ConsoleParts> 
     let fly = gastown.fly().cloned();
     let server = RunningServer { config: config.clone(), database: database.as_ref().clone(), fly: fly.clone() };
     let orphans = fly.map(|fly| orphan_sweeper(database.as_ref().clone(), fly, policy.clone()));
-    let api = OperatorApi { access: access.clone(), orphans, policy: policy.clone(), server, allows_actions: false };
+    let api = OperatorApi {
+        access: access.clone(),
+        orphans,
+        policy: policy.clone(),
+        server: Box::new(server),
+        allows_actions: false,
+    };
     let sources = Sources {
         operator: database.clone(),
         figures: database.clone(),

@@ -53,7 +53,7 @@ pub(crate) struct OperatorApi {
     pub(crate) orphans: Option<OrphanSweeper>,
     pub(crate) policy: ValidPolicy,
     /// The server, for its own checks.
-    pub(crate) server: RunningServer,
+    pub(crate) server: Box<RunningServer>,
     /// True if it may request operations.
     pub(crate) allows_actions: bool,
 }
