@@ -229,9 +229,7 @@ async fn run_command(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn execute(command: Command, source: Source) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Serve { migrate, allow_actions } => {
-            Box::pin(serve::run(&source, migrate, allow_actions)).await?;
-        }
+        Command::Serve { migrate, allow_actions } => serve::run(&source, migrate, allow_actions).await?,
         #[cfg(feature = "dev")]
         Command::Dev(options) => Box::pin(dev::run(source, options)).await?,
         Command::Migrate { direction } => migrate::run(&source, direction).await?,

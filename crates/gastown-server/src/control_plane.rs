@@ -83,7 +83,7 @@ impl ControlPlane {
         };
         let shown = async {
             match self.console {
-                Some((console, parts)) => console.serve(parts, stop_console).await,
+                Some((console, parts)) => Box::pin(console.serve(parts, stop_console)).await,
                 None => Ok(()),
             }
         };

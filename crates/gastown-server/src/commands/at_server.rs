@@ -295,8 +295,8 @@ mod tests {
             for does in script {
                 let (mut socket, _) = listener.accept().await.unwrap();
                 seen.send(()).unwrap();
-                let mut head = [0; 4096];
-                let _ = socket.read(&mut head).await.unwrap();
+                let mut request = [0; 4096];
+                let _ = socket.read(&mut request).await.unwrap();
                 let (status, text) = match does {
                     Does::Cuts => continue,
                     Does::CutsHalfway => (200, "{\"towns\":"),
@@ -308,8 +308,8 @@ mod tests {
                 };
                 let more = if matches!(does, Does::CutsHalfway) { 9 } else { 0 };
                 let length = text.len() + more;
-                let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
-                socket.write_all((head + text).as_bytes()).await.unwrap();
+                let start = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+                socket.write_all((start + text).as_bytes()).await.unwrap();
             }
             std::future::pending::<()>().await;
         });

@@ -45,10 +45,24 @@ pub(super) fn without_fields(body: &[u8]) -> Result<(), Failure> {
     fields(body, &[]).map(drop)
 }
 
+/// Takes a field of an object. `null` counts as absent.
+///
+/// Errors: it has another type. `expected` says which.
+pub(super) fn taken<T>(
+    fields: &[(String, Value)],
+    name: &str,
+    expected: &str,
+    read: impl FnOnce(&Value) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    let given = fields.iter().find(|(known, given)| known == name && !given.is_null());
+    let wrong = || Failure::bad_request(&format!("{name} is invalid: must be {expected}"));
+    given.map(|(_, given)| read(given).ok_or_else(wrong)).transpose()
+}
+
 /// Returns the fields of the object, in their order.
 ///
 /// Errors: it is no object, or has a field that is not `known` or is given twice.
-fn fields(body: &[u8], known: &[&str]) -> Result<Vec<(String, Value)>, Failure> {
+pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Vec<(String, Value)>, Failure> {
     let refused = |problem: &str| Failure::bad_request(&format!("{problem}; send a JSON object, such as {{}}"));
     if body.trim_ascii().is_empty() {
         return Err(refused("the body is empty"));

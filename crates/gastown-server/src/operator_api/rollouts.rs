@@ -8,9 +8,9 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use gastown_domain::ports::NewRollout;
 use gastown_domain::{Invalid, MaxUnavailable, Percent};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::body;
 use super::failure::Failure;
 use super::guard::Actor;
 use super::parameters::Parameters;
@@ -30,32 +30,27 @@ async fn read(State(served): Shared, RawQuery(query): RawQuery) -> Answer<Newest
     Ok(Json(served.api.access.rollout().await?))
 }
 
-/// The body of a start. The defaults are those of the command.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Wanted {
-    image: String,
-    percent: Option<u64>,
-    #[serde(default)]
-    only_stopped: bool,
-    max_unavailable: Option<u64>,
-    #[serde(default)]
-    replace: bool,
-}
+/// The fields of a start. Without the others than `image`, the defaults are those of the command.
+const FIELDS: &[&str] = &["image", "percent", "onlyStopped", "maxUnavailable", "replace"];
 
-impl Wanted {
-    fn into_rollout(self) -> Result<NewRollout, Failure> {
-        Ok(NewRollout {
-            image: valid("image", self.image.parse())?,
-            percent: valid("percent", self.percent.map_or(Ok(Percent::ALL), Percent::try_from))?,
-            only_stopped: self.only_stopped,
-            max_unavailable: valid(
-                "maxUnavailable",
-                self.max_unavailable.map_or(Ok(MaxUnavailable::DEFAULT), MaxUnavailable::try_from),
-            )?,
-            replace: self.replace,
-        })
-    }
+/// Reads the body of a start.
+fn wanted(raw: &[u8]) -> Result<NewRollout, Failure> {
+    let fields = body::fields(raw, FIELDS)?;
+    let number = |name| body::taken(&fields, name, "a whole number", Value::as_u64);
+    let switch = |name| Ok::<_, Failure>(body::taken(&fields, name, "true or false", Value::as_bool)?.unwrap_or(false));
+    let image =
+        body::taken(&fields, "image", "a reference of an image", |given| given.as_str().map(ToOwned::to_owned))?;
+    let image = image.ok_or_else(|| Failure::bad_request("image is missing: must be a reference of an image"))?;
+    Ok(NewRollout {
+        image: valid("image", image.parse())?,
+        percent: valid("percent", number("percent")?.map_or(Ok(Percent::ALL), Percent::try_from))?,
+        only_stopped: switch("onlyStopped")?,
+        max_unavailable: valid(
+            "maxUnavailable",
+            number("maxUnavailable")?.map_or(Ok(MaxUnavailable::DEFAULT), MaxUnavailable::try_from),
+        )?,
+        replace: switch("replace")?,
+    })
 }
 
 fn valid<T>(field: &str, value: Result<T, Invalid>) -> Result<T, Failure> {
@@ -67,12 +62,11 @@ async fn start(
     State(served): Shared,
     Extension(Actor(actor)): Extension<Actor>,
     RawQuery(query): RawQuery,
-    body: Bytes,
+    sent: Bytes,
 ) -> Answer<NewestRollout> {
     let access = acting(&served, actor)?;
     Parameters::read(query.as_deref(), &[])?;
-    let wanted: Wanted = body_of(&body)?;
-    Ok(Json(access.start_rollout(&wanted.into_rollout()?).await?))
+    Ok(Json(access.start_rollout(&wanted(&sent)?).await?))
 }
 
 /// `POST /v1/rollout/{order}`.
@@ -81,16 +75,12 @@ async fn change(
     Extension(Actor(actor)): Extension<Actor>,
     Path(order): Path<String>,
     RawQuery(query): RawQuery,
-    body: Bytes,
+    sent: Bytes,
 ) -> Answer<NewestRollout> {
-    /// A change has no fields.
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
     let access = acting(&served, actor)?;
     let order = order_named(&order).ok_or_else(Failure::unknown_route)?;
     Parameters::read(query.as_deref(), &[])?;
-    let Nothing {} = body_of(&body)?;
+    body::without_fields(&sent)?;
     Ok(Json(access.change_rollout(order).await?))
 }
 
@@ -99,6 +89,23 @@ fn acting(served: &Served, actor: String) -> Result<InDatabase, Failure> {
     if served.api.allows_actions { Ok(served.api.access.acting_as(actor)) } else { Err(Failure::read_only()) }
 }
 
-fn body_of<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::bad_request(&error.to_string()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_name_their_field() {
+        for (raw, message) in [
+            ("[]", "the body is not an object; send a JSON object, such as {}"),
+            ("{}", "image is missing: must be a reference of an image"),
+            (r#"{"image":7}"#, "image is invalid: must be a reference of an image"),
+            (r#"{"image":"a/b:1","percent":"ten"}"#, "percent is invalid: must be a whole number"),
+            (r#"{"image":"a/b:1","replace":1}"#, "replace is invalid: must be true or false"),
+        ] {
+            assert_eq!(wanted(raw.as_bytes()).unwrap_err().message(), message, "{raw}");
+        }
+        assert!(wanted(br#"{"image":"a/b:1","wait":1}"#).unwrap_err().message().starts_with("the field \"wait\""));
+        let read = wanted(br#"{"image":"registry.example.com/town:2","onlyStopped":true,"percent":null}"#).unwrap();
+        assert!(read.only_stopped && !read.replace && read.percent == Percent::ALL);
+    }
 }

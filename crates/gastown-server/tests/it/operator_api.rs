@@ -349,12 +349,9 @@ async fn mistakes_at_a_server_get_one_line(setup: Setup) -> Stage {
         assert!(ended.err.contains(text) && ended.out.is_empty(), "{}", ended.err);
     }
     // What needs the settings of Fly, or the database, does not take the address.
-    for arguments in [
-        &["town", "list", "--key", "old"][..],
-        &["orphans", "--delete"],
-        &["migrate", "status"],
-        &["adopt"],
-    ] {
+    for arguments in
+        [&["town", "list", "--key", "old"][..], &["orphans", "--delete"], &["migrate", "status"], &["adopt"]]
+    {
         assert_eq!(at_server(&stage, arguments).await.status.code(), Some(2), "{arguments:?}");
     }
     let http = Gastown::run(&["town", "list", "--server", "http://towns.example.com"], &operator).await;
