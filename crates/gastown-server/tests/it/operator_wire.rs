@@ -153,14 +153,14 @@ async fn calls_beyond_the_limit_are_busy(setup: Setup) -> Stage {
     let town = stage.created("mill").await;
     let before = stage.rows.everything().await;
     // Calls whose bodies do not arrive have their places until then.
-    let head = format!(
+    let unfinished = format!(
         "POST /console/api/v1/towns/{}/stop HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n\
          content-type: application/json\r\ncontent-length: 9\r\n\r\n[",
         town.id
     );
     let mut held = Vec::new();
     for _ in 0..4 {
-        held.push(sent_from(1, &stage, &head).await);
+        held.push(sent_from(1, &stage, &unfinished).await);
     }
     let list = async || request(&stage, Method::GET, "/v1/towns").send().await.unwrap();
     until("all places are taken", async || list().await.status() == StatusCode::SERVICE_UNAVAILABLE).await;
