@@ -158,27 +158,32 @@ async fn calls_beyond_the_limit_are_busy(setup: Setup) -> Stage {
          content-type: application/json\r\ncontent-length: 9\r\n\r\n[",
         town.id
     );
-    let mut held = Vec::new();
-    for _ in 0..4 {
-        held.push(sent_from(1, &stage, &unfinished).await);
-    }
     let list = async || request(&stage, Method::GET, "/v1/towns").send().await.unwrap();
-    until("all places are taken", async || list().await.status() == StatusCode::SERVICE_UNAVAILABLE).await;
-    let answer = list().await;
-    assert_eq!(answer.headers()["retry-after"], "1");
-    assert_eq!(refusal(answer).await.1, "busy");
+    let mut held = Vec::new();
+    // A busy machine may reach the time-out of a body, which frees its place.
+    let refused = loop {
+        held.push(sent_from(1, &stage, &unfinished).await);
+        let answer = list().await;
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            break answer;
+        }
+        assert!(held.len() < 30, "no call is refused");
+    };
+    assert!(held.len() >= 4, "{} calls take all places", held.len());
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refusal(refused).await.1, "busy");
     // The pages of the console do not share these places.
     let page = http().get(console_url(&stage)).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
     // A refused caller is not counted.
-    let refused = http().get(format!("{}/api/v1/towns", console_url(&stage))).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-    for mut held in held.drain(..2) {
-        held.write_all(b"       ]").await.unwrap();
-        let mut answer = [0; 12];
-        held.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 400");
-    }
+    let stranger = http().get(format!("{}/api/v1/towns", console_url(&stage))).send().await.unwrap();
+    assert_eq!(stranger.status(), StatusCode::UNAUTHORIZED);
+    // The first has its place until its body is whole, or too late.
+    let mut first = held.remove(0);
+    let _ = first.write_all(b"       ]").await;
+    let mut answer = [0; 10];
+    first.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 4");
     drop(held);
     until("there is a place", async || list().await.status() == StatusCode::OK).await;
     assert_eq!(stage.rows.everything().await, before);
