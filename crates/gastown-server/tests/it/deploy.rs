@@ -1,4 +1,10 @@
-//! The files of `docs/deploy`: every name is a setting, and their settings are valid.
+//! The files of `docs/deploy`: every name is a setting, their settings are valid, and what they start runs.
+
+mod compose;
+mod dockerfile;
+mod image;
+mod manifests;
+mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -52,25 +58,30 @@ fn read(settings: &BTreeMap<String, String>) -> Config {
     Config::read(&Source::from_pairs(all)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Returns a service of `compose.yaml`, with random-looking values for its variables.
-fn compose(service: &str) -> Value {
-    let key = SandboxKey::generate().public_key().to_string();
-    let mut text = COMPOSE.to_owned();
+/// Replaces each variable of a file of Docker Compose by its value.
+fn substituted(text: &str, value: impl Fn(&str) -> String) -> String {
+    let mut text = text.to_owned();
     while let Some((before, rest)) = text.split_once("${") {
         let (name, after) = rest.split_once(":?}").unwrap();
-        let value = match name {
-            "SANDBOX_PUBLIC_KEY" => key.clone(),
-            other => format!("{}-0a1b2c3d4e5f6g7h8i9j0k", other.to_lowercase()),
-        };
-        text = format!("{before}{value}{after}");
+        text = format!("{before}{}{after}", value(name));
     }
+    text
+}
+
+/// Returns a service of `compose.yaml`, with random-looking values for its variables.
+fn compose_service(service: &str) -> Value {
+    let key = SandboxKey::generate().public_key().to_string();
+    let text = substituted(COMPOSE, |name| match name {
+        "SANDBOX_PUBLIC_KEY" => key.clone(),
+        other => format!("{}-0a1b2c3d4e5f6g7h8i9j0k", other.to_lowercase()),
+    });
     let file: Value = serde_saphyr::from_str(&text).unwrap();
     file["services"][service].clone()
 }
 
 #[test]
 fn compose_runs_a_valid_server_with_its_neighbours() {
-    let server = compose("gastown");
+    let server = compose_service("gastown");
     let pairs = server["environment"].as_object().unwrap().iter();
     let settings: BTreeMap<_, _> =
         pairs.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect();
@@ -82,7 +93,7 @@ fn compose_runs_a_valid_server_with_its_neighbours() {
     assert_eq!(server["stop_grace_period"], "45s");
 
     // Each address names a neighbour, and its port is the one that the neighbour listens on.
-    let (fly, migrate, postgres) = (compose("fly"), compose("migrate"), compose("postgres"));
+    let (fly, migrate, postgres) = (compose_service("fly"), compose_service("migrate"), compose_service("postgres"));
     let host = fly["networks"]["default"]["aliases"][0].as_str().unwrap();
     for name in ["FLY_API_BASE_URL", "SANDBOX_URL"] {
         assert!(settings[name].starts_with(&format!("http://{host}:4280")), "{name}");

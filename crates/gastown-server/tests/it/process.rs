@@ -45,7 +45,8 @@ impl Gastown {
         Self::start(command, settings)
     }
 
-    fn start(mut command: Command, settings: &[(String, String)]) -> Self {
+    /// Starts a program with these settings and nothing else from our environment.
+    pub(crate) fn start(mut command: Command, settings: &[(String, String)]) -> Self {
         command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command.envs(settings.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -63,9 +64,13 @@ impl Gastown {
         Self::spawn(arguments, settings).ended().await
     }
 
+    /// Returns the id of the process, which must run.
+    pub(crate) fn id(&self) -> i32 {
+        self.child.id().expect("the process has ended").try_into().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.child.id().expect("the process has ended");
-        kill(Pid::from_raw(id.try_into().unwrap()), signal).unwrap();
+        kill(Pid::from_raw(self.id()), signal).unwrap();
     }
 
     /// Sends SIGKILL, so that the process cannot clean up.
