@@ -1,6 +1,6 @@
 //! The preprocessor of the book. Links that leave `docs` lead to the repository, and diagrams become pictures.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde_json::Value;
 
 use super::diagram;
@@ -47,9 +47,10 @@ fn page(content: &str, source: &str, target: &Target<'_>) -> anyhow::Result<Stri
         }
     }
     for block in blocks(content).into_iter().filter(|block| block.language == "mermaid") {
-        let drawn = diagram::svg(block.text).with_context(|| format!("{source}:{}", block.line))?;
-        let drawn = drawn.unwrap_or_else(|| format!("```text\n{}```", block.text));
-        changes.push((block.place, drawn));
+        // The text begins in the line after the fence.
+        let drawn = diagram::svg(block.text);
+        changes
+            .push((block.place, drawn.map_err(|error| anyhow!("{source}:{}: {error}", block.line + 1 + error.line))?));
     }
     changes.sort_by_key(|(place, _)| place.start);
     let mut text = content.to_owned();
@@ -96,11 +97,24 @@ mod tests {
     }
 
     #[test]
-    fn diagrams_are_drawn_and_others_are_shown_as_text() {
+    fn diagrams_are_drawn() {
         let drawn = changed("a\n```mermaid\nsequenceDiagram\n    A->>B: hello\n```\nb", "a.md");
         assert!(drawn.starts_with("a\n<div") && drawn.contains("<svg") && drawn.ends_with("</div>\nb"), "{drawn}");
-        let kept = changed("```mermaid\nerDiagram\n    a ||--o{ b : owns\n```", "a.md");
-        assert_eq!(kept, "```text\nerDiagram\n    a ||--o{ b : owns\n```");
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_named_by_file_and_line() {
+        let target = Target { files_at: "https://x.example", is_file: &|_| true };
+        let refused = |diagram: &str| {
+            let content = format!("text\n\n```mermaid\n{diagram}\n```\n");
+            page(&content, "a.md", &target).unwrap_err().to_string()
+        };
+        assert_eq!(refused("gantt"), "a.md:4: the book draws no diagram of the kind gantt");
+        let broken = refused("flowchart LR\n    accTitle: A\n    a --> b\n    click a");
+        assert_eq!(broken, "a.md:7: not a line of a flowchart: click a");
+        let broken = refused("erDiagram\n    accTitle: A\n    a -> b");
+        assert_eq!(broken, "a.md:6: not a line of a diagram of tables: a -> b");
+        assert!(refused("sequenceDiagram\n    loop").starts_with("a.md:4: not a line of a sequence diagram"));
     }
 
     #[test]

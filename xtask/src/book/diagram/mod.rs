@@ -1,7 +1,10 @@
-//! Draws the two kinds of diagrams that are generated, from their mermaid text. mdBook has no program for them.
+//! Draws the diagrams of our pages from their mermaid text. mdBook has no program for them.
 
+mod flowchart;
+mod graph;
 mod sequence;
 mod states;
+mod tables;
 
 use std::fmt::Write as _;
 
@@ -10,13 +13,40 @@ const FONT: u32 = 13;
 /// The estimated width of a letter of this size.
 const LETTER: f64 = 7.2;
 
-/// Returns the picture as HTML, or `None` for another kind of diagram.
-pub(super) fn svg(text: &str) -> anyhow::Result<Option<String>> {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    match lines.next() {
-        Some("sequenceDiagram") => sequence::svg(lines).map(Some),
-        Some("stateDiagram-v2") => states::svg(lines).map(Some),
-        _ => Ok(None),
+/// A line of a diagram with its number. The first one, with the kind, is line 0.
+type Numbered<'a> = (usize, &'a str);
+
+/// A line that cannot be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(super) struct BrokenLine {
+    /// The number of the line within the diagram, from 0.
+    pub(super) line: usize,
+    what: String,
+}
+
+impl BrokenLine {
+    fn new(line: usize, kind: &str, text: &str) -> Self {
+        Self { line, what: format!("not a line of {kind}: {text}") }
+    }
+
+    fn without_title() -> Self {
+        Self { line: 0, what: "it has no title for readers who do not see it: add a line `accTitle: ...`".to_owned() }
+    }
+}
+
+/// Returns the picture as HTML.
+pub(super) fn svg(text: &str) -> Result<String, BrokenLine> {
+    let mut lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let whole = |error: anyhow::Error| BrokenLine { line: 0, what: format!("{error:#}") };
+    let kind = lines.next().map_or("", |(_, kind)| kind);
+    let plain = lines.clone().map(|(_, line)| line);
+    match kind {
+        "sequenceDiagram" => sequence::svg(plain).map_err(whole),
+        "stateDiagram-v2" => states::svg(plain).map_err(whole),
+        "flowchart LR" => graph::svg(&flowchart::read(lines)?).map_err(whole),
+        "erDiagram" => graph::svg(&tables::read(lines)?).map_err(whole),
+        other => Err(BrokenLine { line: 0, what: format!("the book draws no diagram of the kind {other}") }),
     }
 }
 
@@ -43,11 +73,12 @@ impl Drawing {
 
     /// Adds a text. The anchor is `start` or `middle`.
     fn text(&mut self, [x, y]: [f64; 2], anchor: &str, text: &str) {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let text = escaped(text);
         let _ = writeln!(self.parts, r#"<text x="{x:.0}" y="{y:.0}" text-anchor="{anchor}">{text}</text>"#);
     }
 
     fn finished(self, width: f64, height: f64, label: &str) -> String {
+        let label = escaped(label);
         format!(
             "<div class=\"diagram\">\n<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
              width=\"{width:.0}\" style=\"max-width:100%\" role=\"img\" aria-label=\"{label}\" font-size=\"{FONT}\" \
@@ -57,6 +88,10 @@ impl Drawing {
             self.parts
         )
     }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn width_of(text: &str) -> f64 {
