@@ -1,9 +1,9 @@
 use async_trait::async_trait;
 use gastown_domain::ports::{
-    Adopted, AuditedEvent, EventFilter, HeldOperation, ListedTown, NewOperation, Operator, Readable, Registry as _,
-    Requested, Retried, StoreError, TownDetails, TownFilter, TownHealth, Unreadable,
+    Adopted, Adoption, AuditedEvent, EventFilter, HeldOperation, ListedTown, NewOperation, Operator, Readable,
+    Registry as _, Requested, Retried, StoreError, TownDetails, TownFilter, TownHealth, Unreadable,
 };
-use gastown_domain::{OperationId, RecordedOperation, Town, TownId};
+use gastown_domain::{OperationId, RecordedOperation, TownId};
 use sea_orm::sea_query::{Expr, SelectStatement};
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait as _, DatabaseTransaction, DbErr, EntityTrait as _, QueryFilter as _,
@@ -79,8 +79,8 @@ impl Operator for Database {
         self.changed(operation.town, requested.await)
     }
 
-    async fn adopt(&self, town: &Town, actor: &str) -> Result<Adopted, StoreError> {
-        self.in_tx("adopt_town", move |tx| async move { adoption::adopt(&tx, town, actor).await }).await
+    async fn adopt(&self, adoption: &Adoption, actor: &str) -> Result<Adopted, StoreError> {
+        self.in_tx("adopt_town", move |tx| async move { adoption::adopt(&tx, adoption, actor).await }).await
     }
 
     async fn destroy(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError> {

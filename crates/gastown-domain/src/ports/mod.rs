@@ -55,7 +55,7 @@ pub use operations::{
     Accepted, FirstClaim, NewOperation, OperationResult, OperationUpdate, Operations, Requested, RestoreRefusal,
     TownChange, WorkerId,
 };
-pub use operator::{Adopted, HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
+pub use operator::{Adopted, Adoption, HeldOperation, Operator, Readable, Retried, TownDetails, TownEvent, Unreadable};
 pub use operator_lists::{AuditedEvent, EventFilter, ListPosition, ListedHealth, ListedTown, TownFilter};
 pub use orphans::{ObservedOrphan, Orphan, OrphanEnd, Orphans};
 pub use provider::{

@@ -88,6 +88,15 @@ pub enum Retried {
     NotFound,
 }
 
+/// A town that is rebuilt from what the provider and its sandbox show.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adoption {
+    /// The row of the town.
+    pub town: Town,
+    /// The rigs that its sandbox lists. `None` if it was not asked or did not answer.
+    pub rigs: Option<Vec<Rig>>,
+}
+
 /// The result of an adoption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adopted {
@@ -131,10 +140,11 @@ pub trait Operator: Send + Sync {
     /// `actor`, and [`NewOperation::requested_by`] is the town's owner.
     async fn request_as(&self, operation: &NewOperation, actor: &str) -> Result<Requested, StoreError>;
 
-    /// Inserts the row of a town that the registry has lost, and records an event. Creates nothing at the provider.
+    /// Inserts the rows of a town that the registry has lost. Creates nothing at the provider. The event names the operator
+    /// `actor`, and says what is not known of the town.
     ///
     /// Errors: `TownNameTaken`, `UserUnknown`.
-    async fn adopt(&self, town: &Town, actor: &str) -> Result<Adopted, StoreError>;
+    async fn adopt(&self, adoption: &Adoption, actor: &str) -> Result<Adopted, StoreError>;
 
     /// Requests a destroy as [`super::Operations::request`] does, of any owner's town.
     ///

@@ -2,15 +2,17 @@
 
 mod plan;
 mod render;
+mod rigs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use gastown_domain::ports::{Adopted, Operator as _, Users as _};
-use gastown_domain::{TownId, TownName, UserId};
+use gastown_domain::ports::{Adopted, Adoption, Ids, Operator as _, Users as _};
+use gastown_domain::{Rig, RigStatus, SandboxRig, Town, TownId, TownName, UserId};
 use gastown_persistence::Database;
+use gastown_system::RandomIds;
 
 use self::plan::{Plan, Proposal};
 use super::actor::actor;
@@ -60,7 +62,8 @@ enum Written {
     Failed(String),
 }
 
-/// Runs the command. It needs `DATABASE_URL` and the settings that begin with `FLY_`, except regions and image.
+/// Runs the command. It needs `DATABASE_URL` and the settings that begin with `FLY_`, except regions and image. With
+/// `INTERNAL_API_SECRET` it asks the sandboxes of running towns for their rigs, at `SANDBOX_URL`.
 ///
 /// Errors: settings, database, Fly, a row that could not be written.
 pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
@@ -72,6 +75,7 @@ pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
     let mut plan = plan::plan(&view, &names);
     drop_known(&database, &mut plan).await?;
     drop_without_users(&database, &mut plan).await?;
+    rigs::ask(source, &mut plan.proposals).await?;
     if !options.apply {
         return Ok(if options.json { say(render::json(&plan, &[])) } else { say(render::table(&plan)) }?);
     }
@@ -111,13 +115,28 @@ async fn drop_without_users(database: &Database, plan: &mut Plan) -> anyhow::Res
 
 async fn write(database: &Database, proposals: &[Proposal], actor: &str) -> Vec<Written> {
     let mut written = Vec::new();
-    for Proposal { town, .. } in proposals {
+    for Proposal { town, rigs, .. } in proposals {
+        let rigs = rigs.as_ref().map(|rigs| rigs.iter().map(|rig| row_of(rig, town, &RandomIds)).collect());
         // A repeat after a lost answer finds the row.
-        written.push(match database.adopt(town, actor).await {
+        written.push(match database.adopt(&Adoption { town: town.clone(), rigs }, actor).await {
             Ok(Adopted::Inserted) => Written::Inserted,
             Ok(Adopted::Known) => Written::Known,
             Err(error) => Written::Failed(format!("{:#}", anyhow::Error::from(error))),
         });
     }
     written
+}
+
+/// Returns the row of a rig that its sandbox has completely added. Its time of creation is not known, so it is that of its town.
+fn row_of(rig: &SandboxRig, town: &Town, ids: &impl Ids) -> Rig {
+    Rig {
+        id: ids.rig(),
+        town: town.id,
+        name: rig.name.clone(),
+        repo: rig.repo.clone(),
+        branch: rig.branch.clone(),
+        status: RigStatus::Active,
+        config: serde_json::Map::new(),
+        created_at: town.created_at,
+    }
 }

@@ -41,6 +41,11 @@ pub(crate) struct EventList {
     pub(crate) more: bool,
 }
 
+/// Returns the meaning of an event's code. An adoption has a text for people instead of a code.
+fn meaning(action: &str, code: &str) -> String {
+    if action == "adopt" { code.to_owned() } else { Cause::from(&Recorded::read(code)).message }
+}
+
 impl From<&TownEvent> for Event {
     fn from(event: &TownEvent) -> Self {
         Self {
@@ -49,7 +54,7 @@ impl From<&TownEvent> for Event {
             action: event.action.clone(),
             outcome: event.outcome.clone(),
             error: event.error.clone(),
-            message: event.error.as_deref().map(|code| Cause::from(&Recorded::read(code)).message),
+            message: event.error.as_deref().map(|code| meaning(&event.action, code)),
             last_step: event.last_step.clone(),
             operation_id: event.operation,
         }

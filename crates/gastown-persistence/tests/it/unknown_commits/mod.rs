@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use ephemeral_db::Cut;
 use gastown_domain::ports::{
-    Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, NewRollout, ObservedOrphan, OperationUpdate, Operations,
-    Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, RolloutChanged, RolloutEnd, RolloutOrder,
-    Rollouts as _, RoundFigures, SingletonJob, SingletonJobs, StoreError, Touch, TownChange, UpdateTown,
+    Adoption, Alarm, DriftChecks, DriftRecord, LeaderLease, NewCreate, NewRollout, ObservedOrphan, OperationUpdate,
+    Operations, Operator as _, OrphanEnd, Orphans as _, Registry as _, Rigs as _, RolloutChanged, RolloutEnd,
+    RolloutOrder, Rollouts as _, RoundFigures, SingletonJob, SingletonJobs, StoreError, Touch, TownChange, UpdateTown,
 };
 use gastown_domain::{
     AppName, Change, ConfigPatch, Drift, Failure, Fence, HealthLimits, InventoryItem, MaxUnavailable, Operation,
@@ -63,8 +63,12 @@ async fn a_request_counts_once() {
     Write::once("adopt", "Ok(Inserted)", "Ok(Known)")
         .check(
             bench,
-            async |_| new_town("alice", "mill").row(),
-            async |database, town| database.adopt(town, "olga").await,
+            async |_| {
+                let town = new_town("alice", "mill").row();
+                let rigs = Some(vec![rig(town.id, "app")]);
+                Adoption { town, rigs }
+            },
+            async |database, adoption| database.adopt(adoption, "olga").await,
         )
         .await;
     // Each request adds an event.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use gastown_domain::{Power, SandboxId, Town, TownConfig, TownId, TownName, TownStatus, UserId};
+use gastown_domain::{Power, SandboxId, SandboxRig, Town, TownConfig, TownId, TownName, TownStatus, UserId};
 use gastown_fly::{MachineDetails, VolumeDetails};
 
 use crate::commands::fly_view::FlyView;
@@ -17,6 +17,8 @@ const SANDBOX_ID: &str = "gastown_sandbox_id";
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Proposal {
     pub(super) town: Town,
+    /// The rigs that its sandbox lists. `None` until it has answered.
+    pub(super) rigs: Option<Vec<SandboxRig>>,
     pub(super) notes: Vec<&'static str>,
 }
 
@@ -141,7 +143,7 @@ fn proposal(
         created_at,
         destroyed_at: None,
     };
-    Ok(Proposal { town, notes })
+    Ok(Proposal { town, rigs: None, notes })
 }
 
 fn status(power: Power, notes: &mut Vec<&'static str>) -> Result<TownStatus, String> {

@@ -1,5 +1,6 @@
 //! The output of `gastown adopt`.
 
+use gastown_domain::SandboxRig;
 use serde_json::{Value, json};
 
 use super::Written;
@@ -9,8 +10,10 @@ use crate::reports::Town;
 
 /// Everything that Fly does not show.
 const NOT_KNOWN: &str = "\
-Not at Fly, and not restored: configurations, events, idempotency keys, and the times of heartbeats and syncs. Rigs stay in their
-sandboxes, and their owners add them again. A creation time is that of the volume or the machine.";
+Not at Fly, and not restored: configurations, events, idempotency keys, and the times of heartbeats and syncs. A creation time is that
+of the volume or the machine, and a rig has that of its town. Rigs are those that running sandboxes list, without their
+configurations. Other rigs stay in their sandboxes, and their owners add them again. Each town gets an event that says what is not
+known.";
 
 /// Returns the plan of a dry run.
 pub(super) fn table(plan: &Plan) -> String {
@@ -43,8 +46,8 @@ fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
     );
     if !plan.proposals.is_empty() {
         let mut table =
-            headed(["user", "name", "status", "machine", "volume", "region", "created", "id", "row", "notes"]);
-        for (at, Proposal { town, notes }) in plan.proposals.iter().enumerate() {
+            headed(["user", "name", "status", "machine", "volume", "region", "rigs", "created", "id", "row", "notes"]);
+        for (at, Proposal { town, rigs, notes }) in plan.proposals.iter().enumerate() {
             table.add_row([
                 town.owner.to_string(),
                 town.name.to_string(),
@@ -52,6 +55,7 @@ fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
                 or_none(town.machine_id.as_ref()),
                 or_none(town.volume_id.as_ref()),
                 or_none(town.region.as_ref()),
+                rigs.as_ref().map_or_else(none, |rigs| rigs.len().to_string()),
                 time(town.created_at),
                 town.id.to_string(),
                 state(at),
@@ -72,6 +76,8 @@ fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
 pub(super) fn json(plan: &Plan, written: &[Written]) -> Value {
     let town = |(at, proposal): (usize, &Proposal)| {
         let mut value = json!(Town::from(&proposal.town));
+        let rig = |rig: &SandboxRig| json!({ "rigName": rig.name, "repoUrl": rig.repo, "branch": rig.branch });
+        value["rigs"] = json!(proposal.rigs.as_ref().map(|rigs| rigs.iter().map(rig).collect::<Vec<_>>()));
         value["notes"] = json!(proposal.notes);
         value["row"] = match written.get(at) {
             Some(Written::Inserted) => json!("written"),

@@ -60,7 +60,7 @@ fn reasons(plan: &Plan) -> String {
 #[test]
 fn machine_and_volume_make_a_row() {
     let plan = changed(|_| {});
-    let [Proposal { town: row, notes }] = plan.proposals.as_slice() else { panic!("{plan:?}") };
+    let [Proposal { town: row, rigs: None, notes }] = plan.proposals.as_slice() else { panic!("{plan:?}") };
     assert_eq!((row.id, row.owner.as_str(), row.name.as_str()), (town(1), "alice", "mill"));
     assert_eq!((row.sandbox_id.as_str(), row.status), ("YWxpY2U6bWlsbA", TownStatus::Running));
     assert_eq!(
