@@ -1,4 +1,4 @@
-//! The commands of `docs/console.md` and `docs/deploying.md`, run as they stand there.
+//! The commands of `docs/quick-start.md`, `docs/console.md` and `docs/deploying.md`, run as they stand there.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,6 +8,7 @@ use tokio::process::Command;
 use crate::stage::{ALICE, Setup, Stage};
 
 const CONSOLE: &str = include_str!("../../../../docs/console.md");
+const QUICK_START: &str = include_str!("../../../../docs/quick-start.md");
 const DEPLOYING: &str = include_str!("../../../../docs/deploying.md");
 /// The address of the console on the page.
 const SHOWN: &str = "127.0.0.1:9465";
@@ -43,6 +44,15 @@ async fn commands_of_the_console_page_serve_and_read_it() {
     let shown = run(&stage, &script).await;
     assert!(shown.contains("\"townName\":\"mill\"") && shown.contains("CONSOLE_TOKENS=eve:"), "{shown}");
     assert_eq!(stage.rows.town(town.id).await.machine(), town.machine());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_of_the_quick_start_creates_a_town() {
+    let stage = Setup::sqlite().start().await;
+    let block = blocks(QUICK_START).find(|block| block.contains("curl")).unwrap();
+    let exported = format!("export GASTOWN_URL={} GASTOWN_TOKEN={}\n", stage.url(), stage.token(ALICE));
+    let shown = run(&stage, &(exported + &block.replace("curl ", "curl --noproxy '*' --fail "))).await;
+    assert!(shown.contains("\"townName\":\"forge\"") && shown.contains("\"status\":\"running\""), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

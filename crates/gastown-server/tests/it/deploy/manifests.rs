@@ -18,7 +18,7 @@ use crate::client;
 use crate::rows::Rows;
 use crate::stage::until;
 
-/// What a manifest starts and asks.
+/// The processes and probes of a manifest.
 struct Manifest {
     settings: BTreeMap<String, String>,
     migrate: Vec<String>,
