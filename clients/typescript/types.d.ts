@@ -164,7 +164,7 @@ export interface GatewayToken {
 
 /** The health of a town. */
 export interface Health {
-  /** The time of the last comparison with Fly. */
+  /** The time of the last attempt to compare the town with Fly. */
   checkedAt: Time | null;
   /** True after damage that a start does not repair. */
   degraded: boolean;

@@ -439,7 +439,7 @@ struct HealthView {
     report: SandboxReportView,
     /// The image that the machine has. It is null if it is not known, as after a lost answer.
     image: Option<String>,
-    /// The time of the last comparison with Fly.
+    /// The time of the last attempt to compare the town with Fly.
     checked_at: Option<Moment>,
     /// True after damage that a start does not repair.
     degraded: bool,
