@@ -39,21 +39,7 @@ pub fn router(parts: HttpParts) -> Router {
     let (running, metrics) = ((parts.tasks.clone(), parts.handlers.clone()), parts.metrics.clone());
     let Routes { trpc, plain } =
         trpc::routes(procedures(&parts), (&PLAIN, &PLAIN_PREFIX), settings.trpc.clone(), running, metrics);
-    let layers = ServiceBuilder::new()
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .map_request(request_id::drop_invalid)
-        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(
-            TraceLayer::new_for_http()
-                .make_span_with(request_span::open)
-                .on_request(())
-                .on_response(request_span::log_response)
-                .on_body_chunk(())
-                .on_eos(())
-                .on_failure(()),
-        )
-        .layer(PropagateRequestIdLayer::x_request_id())
+    let inner = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {
             tracing::error!("request panicked");
             trpc::whole_request(&CallError::internal())
@@ -64,13 +50,16 @@ pub fn router(parts: HttpParts) -> Router {
             StatusCode::GATEWAY_TIMEOUT,
             settings.trpc.time_limit.saturating_add(BACKSTOP),
         ));
-    probes::routes(parts.readiness, parts.handlers, settings.readiness_limit, settings.readiness_max_age)
+    let outer = ServiceBuilder::new()
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    let routes = probes::routes(parts.readiness, parts.handlers, settings.readiness_limit, settings.readiness_max_age)
         .merge(plain)
-        .nest_service("/trpc", trpc)
-        .layer(layers)
+        .nest_service("/trpc", trpc);
+    traced(routes.layer(inner)).layer(outer)
 }
 
-/// Gives each request of another router an id and a span as [`router`] does, and logs its end. The answer has the id too.
+/// Gives each request of these routes an id and a span, and logs its end. The answer has the id too.
 pub fn traced(router: Router) -> Router {
     let layers = ServiceBuilder::new()
         .map_request(request_id::drop_invalid)
