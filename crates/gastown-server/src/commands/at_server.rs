@@ -271,7 +271,7 @@ mod tests {
 
     use super::*;
 
-    /// What a server does with one connection.
+    /// The reaction of a server to one connection.
     #[derive(Debug, Clone, Copy)]
     enum Does {
         Cuts,
