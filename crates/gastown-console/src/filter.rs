@@ -25,6 +25,14 @@ impl Fields {
         self.get(name).map(|value| value.parse().map_err(|_| name)).transpose()
     }
 
+    /// Returns a text. `Err` names a field with control characters, which Postgres refuses.
+    fn text(&self, name: &'static str) -> Result<Option<String>, &'static str> {
+        match self.get(name) {
+            Some(value) if value.contains(char::is_control) => Err(name),
+            found => Ok(found.map(ToOwned::to_owned)),
+        }
+    }
+
     /// Returns the conditions of a list of towns. `Err` names a field with an invalid value.
     pub(crate) fn towns(&self) -> Result<TownFilter, &'static str> {
         let after = match (self.parsed("after_user")?, self.parsed("after_name")?, self.parsed("after")?) {
@@ -46,8 +54,8 @@ impl Fields {
         Ok(EventFilter {
             town: self.parsed("town")?,
             owner: self.parsed("user")?,
-            actor: self.get("actor").map(ToOwned::to_owned),
-            action: self.get("action").map(ToOwned::to_owned),
+            actor: self.text("actor")?,
+            action: self.text("action")?,
             failed: self.get("failed").is_some(),
             since: None,
             until: self.parsed::<DateTime<Utc>>("until")?,
@@ -111,7 +119,9 @@ mod tests {
         for (query, field) in [("name=No+Name", "name"), ("status=on", "status"), ("health=well", "health")] {
             assert_eq!(Fields::read(query).towns(), Err(field));
         }
-        for (query, field) in [("town=mill", "town"), ("until=yesterday", "until")] {
+        for (query, field) in
+            [("town=mill", "town"), ("until=yesterday", "until"), ("actor=a%00b", "actor"), ("action=%1Fx", "action")]
+        {
             assert_eq!(Fields::read(query).events(), Err(field));
         }
     }

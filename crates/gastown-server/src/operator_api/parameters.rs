@@ -17,7 +17,8 @@ const MAX_LIMIT: u32 = 10_000;
 pub(super) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// Errors: a field that is not `known`, or one that is given twice.
+    /// Errors: a field that is not `known`, one that is given twice, or a value with control characters, which Postgres
+    /// refuses.
     pub(super) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, Failure> {
         let mut fields = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -25,6 +26,9 @@ impl Parameters {
                 let text =
                     if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
                 return Err(Failure::bad_request(&format!("the field {name:?} is unknown; {text}")));
+            }
+            if value.contains(char::is_control) {
+                return Err(invalid(&name, "must have no control characters"));
             }
             if fields.insert(name.clone().into_owned(), value.into_owned()).is_some() {
                 return Err(Failure::bad_request(&format!("the field {name} is given twice")));
@@ -101,6 +105,8 @@ mod tests {
         for (query, problem) in [
             ("usr=alice", "the field \\\"usr\\\" is unknown; known are user, limit"),
             ("user=a&user=b", "the field user is given twice"),
+            ("user=a%00", "user is invalid: must have no control characters"),
+            ("user=a%0Ab", "user is invalid: must have no control characters"),
         ] {
             let failure = Parameters::read(Some(query), known).unwrap_err();
             assert!(text(failure).await.contains(problem), "{query}");
