@@ -3,10 +3,12 @@
 //! The row of the rollout is locked before the town's, so that a pause or an undo waits for a turn in progress.
 
 use chrono::{DateTime, Utc};
-use gastown_domain::ports::{FailedTouch, ObservedRollout, RolloutLimits, RolloutReport, StoreError, Touch, Touched};
+use gastown_domain::ports::{
+    FailedTouch, ObservedRollout, ReadyTown, RolloutLimits, RolloutReport, StoreError, Touch, Touched,
+};
 use gastown_domain::{
-    HealthLimits, HealthState, ImageRef, OperationId, Phase, Progress, Recorded, Rejection, RestartCount, Rollout,
-    RolloutNumber, RolloutPass, TouchCounts, TouchOutcome, TownId, TownStatus, UserId,
+    HealthLimits, HealthState, ImageRef, OperationId, OperationKind, Phase, Progress, Recorded, Rejection,
+    RestartCount, Rollout, RolloutNumber, RolloutPass, TouchCounts, TouchOutcome, TownId, TownStatus, UserId,
 };
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func, OnConflict, Query, SelectStatement};
 use sea_orm::{
@@ -19,7 +21,10 @@ use crate::calendar::{before, truncated};
 use crate::dialect::{self, locked};
 use crate::entity::gastown_rollout_towns::{self as touches, Column};
 use crate::entity::gastown_rollouts as rollouts;
-use crate::entity::{gastown_operations as operations, gastown_town_health as health, gastown_towns as towns};
+use crate::entity::{
+    gastown_operations as operations, gastown_town_events as events, gastown_town_health as health,
+    gastown_towns as towns,
+};
 use crate::error::{TxError, store_error};
 use crate::events::{Event, ROLLOUT, outcome_of};
 use crate::request;
@@ -230,6 +235,13 @@ fn touched(rollout: RolloutNumber, pass: RolloutPass) -> SelectStatement {
     ids
 }
 
+/// Matches the live towns of a rollout.
+fn is_of(rollout: &Rollout) -> Condition {
+    Condition::all()
+        .add(towns::Column::DestroyedAt.is_null())
+        .add_option(rollout.percent.bound().map(|bound| towns::Column::Id.lt(bound.as_uuid())))
+}
+
 /// Matches live towns of a rollout whose machine does not have the image of the pass, joined with their health.
 fn needs_image(rollout: &Rollout, pass: RolloutPass) -> Condition {
     let image = health::Column::Image;
@@ -241,34 +253,67 @@ fn needs_image(rollout: &Rollout, pass: RolloutPass) -> Condition {
             Condition::any().add(image.eq(rollout.image.as_str())).add(may_have_it)
         }
     };
-    Condition::all()
-        .add(towns::Column::DestroyedAt.is_null())
-        .add_option(rollout.percent.bound().map(|bound| towns::Column::Id.lt(bound.as_uuid())))
-        .add(has_another)
+    is_of(rollout).add(has_another)
 }
 
-/// Selects the running towns that wait for their turn, also those with an operation in flight.
+fn is_running() -> Expr {
+    towns::Column::Status.eq(TownStatus::Running.as_str())
+}
+
+/// Matches towns that a failed turn of this rollout, or of the one before, has stopped. They had no operation since.
+fn was_stopped(rollout: RolloutNumber) -> Condition {
+    let of_turn = |column| Expr::col((touches::Entity, column));
+    let operation = || Expr::col((events::Entity, events::Column::OperationId));
+    let event = |condition: Expr| {
+        let mut found = Query::select();
+        found.expr(Expr::val(1)).from(events::Entity).and_where(condition);
+        found
+    };
+    // Older events are removed first. So if one of the turn is known, all later ones are.
+    let known = event(operation().equals((touches::Entity, Column::OperationId)));
+    let later = event(
+        Expr::col((events::Entity, events::Column::TownId))
+            .equals((touches::Entity, Column::TownId))
+            .and(Expr::col((events::Entity, events::Column::At)).gt(of_turn(Column::TouchedAt)))
+            .and(operation().ne(of_turn(Column::OperationId))),
+    );
+    let mut stopped = Query::select();
+    stopped
+        .column((touches::Entity, Column::TownId))
+        .from(touches::Entity)
+        .and_where(of_turn(Column::Rollout).is_in([rollout.get(), rollout.get() - 1]))
+        .and_where(of_turn(Column::Outcome).eq(TouchOutcome::Failed.as_str()))
+        .and_where(Expr::exists(known))
+        .and_where(Expr::exists(later).not());
+    Condition::all()
+        .add(towns::Column::Status.eq(TownStatus::Stopped.as_str()))
+        .add(towns::Column::Id.in_subquery(stopped))
+}
+
+/// Selects the towns that wait for their turn, also those with an operation in flight: running ones without the image of the pass,
+/// and those that a failed turn has stopped.
 fn waiting(rollout: &Rollout) -> Select<towns::Entity> {
     let pass = rollout.state.pass();
     // A town whose checks fail is the monitor's, whose restart gives it the image too. An undo brings it back.
     let is_left_out = Condition::any().add(health::Column::State.is_null()).add(is_unhealthy().not());
+    let is_restarted = needs_image(rollout, pass).add(is_running());
+    let is_started = is_of(rollout).add(was_stopped(rollout.number));
     towns::Entity::find()
         .left_join(health::Entity)
-        .filter(needs_image(rollout, pass))
-        .filter(towns::Column::Status.eq(TownStatus::Running.as_str()))
+        .filter(Condition::any().add(is_restarted).add(is_started))
         .filter(towns::Column::Id.not_in_subquery(touched(rollout.number, pass)))
         .filter(Condition::all().add_option((pass == RolloutPass::Out).then_some(is_left_out)))
         // It restarts no running town.
         .filter(Condition::all().add_option(rollout.only_stopped.then(|| towns::Column::Id.is_null())))
 }
 
-/// Returns the next towns and their owners.
+/// Returns the next towns.
 async fn ready(
     tx: &DatabaseTransaction,
     rollout: &Rollout,
     limit: u64,
     (now, limits): (DateTime<Utc>, &HealthLimits),
-) -> Result<Vec<(TownId, UserId)>, TxError> {
+) -> Result<Vec<ReadyTown>, TxError> {
     let window = before(now, limits.window);
     let may_be_restarted = Condition::any()
         .add(health::Column::Restarts.is_null())
@@ -282,11 +327,13 @@ async fn ready(
         .limit(limit)
         .select_only()
         .column(towns::Column::Id)
-        .column(towns::Column::UserId);
-    let rows = ready.into_tuple::<(Uuid, String)>().all(tx).await?;
-    let owned = |(town, owner): (Uuid, String)| {
+        .column(towns::Column::UserId)
+        .column(towns::Column::Status);
+    let rows = ready.into_tuple::<(Uuid, String, String)>().all(tx).await?;
+    let owned = |(town, owner, status): (Uuid, String, String)| {
         let owner = owner.parse::<UserId>().map_err(|cause| corrupt(town, cause));
-        owner.inspect_err(log_unreadable).ok().map(|owner| (TownId::new(town), owner))
+        let owner = owner.inspect_err(log_unreadable).ok()?;
+        Some(ReadyTown { town: TownId::new(town), owner, was_stopped: status == TownStatus::Stopped.as_str() })
     };
     Ok(rows.into_iter().filter_map(owned).collect())
 }
@@ -303,11 +350,15 @@ pub(crate) async fn touch(tx: &DatabaseTransaction, touch: &Touch) -> Result<Tou
     if !is_driven || unavailable(tx, touch.rollout).await? >= u32::from(rollout.max_unavailable.get()) {
         return Ok(Touched::Over);
     }
-    let running = towns::Entity::find_by_id(touch.town.as_uuid())
-        .filter(towns::Column::DestroyedAt.is_null())
-        .filter(towns::Column::Status.eq(TownStatus::Running.as_str()));
+    let is_ready = match touch.restart.as_ref().map(|restart| restart.kind == OperationKind::Start) {
+        Some(true) => was_stopped(touch.rollout),
+        Some(false) => Condition::all().add(is_running()),
+        None => Condition::any().add(is_running()).add(was_stopped(touch.rollout)),
+    };
+    let ready =
+        towns::Entity::find_by_id(touch.town.as_uuid()).filter(towns::Column::DestroyedAt.is_null()).filter(is_ready);
     // Only the lock of the town's row prevents others from inserting an operation.
-    if locked(running).one(tx).await?.is_none() || has_operation(tx, touch.town).await? {
+    if locked(ready).one(tx).await?.is_none() || has_operation(tx, touch.town).await? {
         return Ok(Touched::Refused);
     }
     let now = dialect::now(tx).await?;

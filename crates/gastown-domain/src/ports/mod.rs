@@ -64,8 +64,8 @@ pub use provider::{
 };
 pub use registry::{AcceptedCreate, CallersTown, ConfigUpdated, KeyedRequest, NewCreate, Registry, Rigs, TownHealth};
 pub use rollouts::{
-    FailedTouch, NewRollout, ObservedRollout, RolloutChanged, RolloutEnd, RolloutLimits, RolloutOrder, RolloutReport,
-    Rollouts, Touch, Touched,
+    FailedTouch, NewRollout, ObservedRollout, ReadyTown, RolloutChanged, RolloutEnd, RolloutLimits, RolloutOrder,
+    RolloutReport, Rollouts, Touch, Touched,
 };
 pub use sandboxes::{SandboxAddress, SandboxError, Sandboxes};
 pub use secrets::{SealError, Sealer, TownKeys};

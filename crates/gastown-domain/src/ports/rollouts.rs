@@ -90,8 +90,8 @@ pub struct ObservedRollout {
     pub counts: TouchCounts,
     /// The touched towns of both passes that are being restarted.
     pub unavailable: u32,
-    /// The next towns and their owners, without an operation in flight.
-    pub ready: Vec<(TownId, UserId)>,
+    /// The next towns, without an operation in flight.
+    pub ready: Vec<ReadyTown>,
     /// True if any town waits for its turn.
     pub has_waiting: bool,
     /// The time since the last touched town was restarted, by the database's clock.
@@ -100,6 +100,17 @@ pub struct ObservedRollout {
     pub last_failure: Option<FailedTouch>,
     /// A town of the present pass whose restart is past its deadline and goes on, with its last failure.
     pub stuck: Option<FailedTouch>,
+}
+
+/// A town that may be touched now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadyTown {
+    /// The town.
+    pub town: TownId,
+    /// Its owner.
+    pub owner: UserId,
+    /// False: it is restarted. True: a failed turn has stopped it, and it is started.
+    pub was_stopped: bool,
 }
 
 /// The turn of a town.
@@ -111,7 +122,7 @@ pub struct Touch {
     pub pass: RolloutPass,
     /// The town.
     pub town: TownId,
-    /// The restart. `None` to skip the town.
+    /// The restart, or the start of a town that a failed turn has stopped. `None` to skip the town.
     pub restart: Option<NewOperation>,
     /// The limits of restarts.
     pub limits: HealthLimits,
@@ -122,7 +133,8 @@ pub struct Touch {
 pub enum Touched {
     /// The restart was accepted, or the town was skipped.
     Accepted,
-    /// The town is not running, has an operation in flight, or was touched in this pass. Nothing was written.
+    /// The town is neither running nor stopped by a failed turn, has an operation in flight, or was touched in this pass. Nothing
+    /// was written.
     Refused,
     /// Too many towns are being restarted, or the waves do not go on. Nothing was written.
     Over,

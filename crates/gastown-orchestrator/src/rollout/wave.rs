@@ -1,6 +1,6 @@
 //! One wave: the turns of the next towns.
 
-use gastown_domain::ports::{NewOperation, ObservedRollout, StoreError, Touch, Touched};
+use gastown_domain::ports::{NewOperation, ObservedRollout, ReadyTown, StoreError, Touch, Touched};
 use gastown_domain::{OperationKind, RolloutPass, TownId, UserId, image_of_town};
 
 use super::{RolloutDriver, RolloutPassReport};
@@ -13,16 +13,17 @@ impl RolloutDriver {
     /// Gives at most so many towns their turn.
     pub(super) async fn wave(&self, observed: &ObservedRollout, most: u32) -> Result<RolloutPassReport, StoreError> {
         let mut report = RolloutPassReport::default();
-        for (town, owner) in observed.ready.iter().take(most as usize) {
-            if !self.changes_image(observed, *town).await? {
+        for ready in observed.ready.iter().take(most as usize) {
+            let town = ready.town;
+            if !self.changes_image(observed, town).await? {
                 return self.pause(observed, SAME_IMAGE.to_owned()).await;
             }
-            let restart = self.may_start(owner).await?.then(|| self.restart(*town, owner));
+            let restart = self.may_start(&ready.owner).await?.then(|| self.restart(ready));
             let is_skipped = restart.is_none();
             let (rollout, pass) = (observed.rollout.number, observed.rollout.state.pass());
             let limits = self.limits().health;
             let operation = restart.as_ref().map(|restart| restart.id);
-            match self.ports.store.rollouts.touch(&Touch { rollout, pass, town: *town, restart, limits }).await? {
+            match self.ports.store.rollouts.touch(&Touch { rollout, pass, town, restart, limits }).await? {
                 Touched::Accepted if is_skipped => report.skipped += 1,
                 Touched::Accepted => {
                     report.touched += 1;
@@ -53,11 +54,13 @@ impl RolloutDriver {
         Ok(self.ports.store.users.user(owner).await?.is_some_and(|owner| !owner.is_blocked))
     }
 
-    fn restart(&self, town: TownId, owner: &UserId) -> NewOperation {
-        self.ports.env.operation_of_service(
-            (town, owner),
-            OperationKind::Restart,
-            Some(self.settings.policy.timeouts.restart),
-        )
+    /// Returns the restart of a running town, or the start of one that a failed turn has stopped.
+    fn restart(&self, ready: &ReadyTown) -> NewOperation {
+        let timeouts = &self.settings.policy.timeouts;
+        let (kind, timeout) = match ready.was_stopped {
+            true => (OperationKind::Start, timeouts.start),
+            false => (OperationKind::Restart, timeouts.restart),
+        };
+        self.ports.env.operation_of_service((ready.town, &ready.owner), kind, Some(timeout))
     }
 }

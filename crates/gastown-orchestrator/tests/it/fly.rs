@@ -272,6 +272,12 @@ impl Machines for FlyClient {
             if world.missing_images.contains(&spec.image) {
                 return Err(ProviderError::Misconfigured { action: ACTION, cause: "no such image".into() });
             }
+            if world.refused_images.contains(&spec.image) {
+                return Err(ProviderError::Refused {
+                    action: ACTION,
+                    cause: "the image is not one of this app".into(),
+                });
+            }
             let has_volume = world.volume(&spec.volume).is_some();
             match world.machine(&id) {
                 None => Err(ProviderError::MachineMissing { action: ACTION }),

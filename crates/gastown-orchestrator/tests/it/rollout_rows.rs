@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use gastown_domain::ports::{
-    Clock as _, FailedTouch, NewRollout, ObservedRollout, RolloutChanged, RolloutEnd, RolloutLimits, RolloutOrder,
-    RolloutReport, Rollouts, StoreError, Touch, Touched,
+    Clock as _, FailedTouch, NewRollout, ObservedRollout, ReadyTown, RolloutChanged, RolloutEnd, RolloutLimits,
+    RolloutOrder, RolloutReport, Rollouts, StoreError, Touch, Touched,
 };
 use gastown_domain::{
     HealthLimits, HealthState, ImageRef, OperationId, OperationKind, Progress, Recorded, Rejection, RestartCount,
-    Rollout, RolloutNumber, RolloutPass, RolloutState, TouchCounts, TouchOutcome, Town, TownId, TownStatus, UserId,
+    Rollout, RolloutNumber, RolloutPass, RolloutState, TouchCounts, TouchOutcome, Town, TownId, TownStatus,
     deciding_rollout, greater_share,
 };
 
@@ -184,11 +184,24 @@ impl Rows {
                 image.as_ref() == Some(&rollout.image) || (image.is_none() && was_touched(RolloutPass::Out))
             }
         };
-        town.status == TownStatus::Running
-            && rollout.percent.includes(town.id)
-            && !rollout.only_stopped
-            && !was_touched(pass)
-            && needs_it
+        let is_due = match town.status {
+            TownStatus::Running => needs_it,
+            TownStatus::Stopped => {
+                self.was_stopped(rollout.number, town.id) && !(pass == RolloutPass::Out && self.is_unhealthy(town.id))
+            }
+            TownStatus::Provisioning | TownStatus::Destroyed => false,
+        };
+        rollout.percent.includes(town.id) && !rollout.only_stopped && !was_touched(pass) && is_due
+    }
+
+    /// Returns true if a failed turn of this rollout, or of the one before, was the town's last operation.
+    fn was_stopped(&self, rollout: RolloutNumber, town: TownId) -> bool {
+        let last = self.ends.get(&town).and_then(|end| end.operation);
+        self.rollouts.turns.iter().any(|((of, _, touched), turn)| {
+            let is_near = *of == rollout || of.get() == rollout.get() - 1;
+            let is_last = turn.operation.is_some() && turn.operation == last;
+            is_near && *touched == town && is_last && turn.outcome == Some(TouchOutcome::Failed)
+        })
     }
 
     fn next_count(&self, town: TownId, now: DateTime<Utc>, limits: &HealthLimits) -> RestartCount {
@@ -203,12 +216,19 @@ impl Rows {
         if self.unavailable(touch.rollout) >= u32::from(rollout.max_unavailable.get()) {
             return Touched::Over;
         }
-        let is_running = self.towns.get(&touch.town).is_some_and(|town| town.status == TownStatus::Running);
+        let status = self.towns.get(&touch.town).map(|town| town.status);
+        let is_running = status == Some(TownStatus::Running);
+        let was_stopped = status == Some(TownStatus::Stopped) && self.was_stopped(touch.rollout, touch.town);
+        let is_ready = match touch.restart.as_ref().map(|restart| restart.kind == OperationKind::Start) {
+            Some(true) => was_stopped,
+            Some(false) => is_running,
+            None => is_running || was_stopped,
+        };
         let key = (touch.rollout, ordered(touch.pass), touch.town);
         let count = self.next_count(touch.town, now, &touch.limits);
         let is_refused =
             touch.pass == RolloutPass::Out && (self.is_unhealthy(touch.town) || count.restarts > touch.limits.restarts);
-        if !is_running
+        if !is_ready
             || self.operations.contains_key(&touch.town)
             || self.rollouts.turns.contains_key(&key)
             || is_refused
@@ -229,7 +249,8 @@ impl Rows {
         self.insert_operation(restart, 0, progress, now);
         self.rollouts.restarts.push((touch.rollout, touch.pass, touch.town));
         let in_flight = self.operations.values().filter(|row| {
-            row.operation.kind == OperationKind::Restart && row.operation.progress.rollout == Some(touch.rollout.get())
+            let is_turn = row.operation.kind == OperationKind::Restart || row.operation.kind == OperationKind::Start;
+            is_turn && row.operation.progress.rollout == Some(touch.rollout.get())
         });
         let in_flight = in_flight.count();
         let most = self.rollouts.most.entry(touch.rollout).or_default();
@@ -281,8 +302,12 @@ fn observe(rows: &mut Rows, setting: &ImageRef, limits: &RolloutLimits, now: Dat
             && rows.next_count(town.id, now, &limits.health).restarts > limits.health.restarts;
         !rows.operations.contains_key(&town.id) && !is_capped
     };
-    let ready: Vec<(TownId, UserId)> =
-        waiting.iter().filter(is_ready).take(free as usize).map(|town| (town.id, town.owner.clone())).collect();
+    let ready_town = |town: &&Town| ReadyTown {
+        town: town.id,
+        owner: town.owner.clone(),
+        was_stopped: town.status == TownStatus::Stopped,
+    };
+    let ready: Vec<ReadyTown> = waiting.iter().filter(is_ready).take(free as usize).map(ready_town).collect();
     let pass = ordered(rollout.state.pass());
     let ends = rows.rollouts.turns.iter().filter(|((of, in_pass, _), turn)| {
         (*of, *in_pass) == (rollout.number, pass) && turn.outcome != Some(TouchOutcome::Skipped)

@@ -183,6 +183,34 @@ async fn an_image_that_cannot_be_read_pauses_the_rollout_and_an_undo_frees_its_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_starts_the_towns_that_a_refused_image_has_stopped() {
+    for is_replaced in [false, true] {
+        let bench = Bench::new();
+        let towns = many(&bench, 3).await;
+        bench.fly.world().refused_images.insert(image(2));
+        start(&bench, &to(2));
+        assert_eq!(until_still(&bench).await, RolloutState::Paused);
+        let is_stopped = |town: &&Town| bench.store.town(town.id).status == TownStatus::Stopped;
+        assert_eq!(towns.iter().filter(is_stopped).count(), 2, "one wave was touched");
+        let kept = if is_replaced {
+            start(&bench, &NewRollout { replace: true, ..to(3) });
+            assert_eq!(until_still(&bench).await, RolloutState::Finished);
+            image(3)
+        } else {
+            order(&bench, RolloutOrder::Undo);
+            assert_eq!(until_still(&bench).await, RolloutState::Undone);
+            image(1)
+        };
+        for town in &towns {
+            assert_eq!(bench.store.town(town.id).status, TownStatus::Running, "{}", town.name);
+            assert_eq!((recorded(&bench, town), at_fly(&bench, town)), (Some(kept.clone()), kept.clone()));
+        }
+        assert_touched_once(&bench);
+        bench.assert_invariants_and_history("started again");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_stopped_touches_no_running_town_and_each_start_gives_the_image() {
     let bench = Bench::new();
     let (running, stopped) = (bench.running("mill").await, bench.stopped("barn").await);

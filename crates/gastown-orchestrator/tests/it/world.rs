@@ -153,6 +153,8 @@ pub(crate) struct World {
     pub(crate) bad_images: BTreeSet<ImageRef>,
     /// Updates to these images are refused until an operator acts.
     pub(crate) missing_images: BTreeSet<ImageRef>,
+    /// Updates to these images are refused at once.
+    pub(crate) refused_images: BTreeSet<ImageRef>,
     /// Sandboxes report that they are unhealthy.
     pub(crate) sandboxes_unhealthy: bool,
     /// Sandboxes start on an empty volume although they were told to restore their data.

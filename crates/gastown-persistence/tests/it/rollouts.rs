@@ -34,6 +34,7 @@ on_both! {
     turns_end_as_their_restarts_do,
     a_town_that_becomes_unhealthy_after_its_turn_has_failed,
     an_undo_brings_back_what_has_the_image,
+    towns_that_a_failed_turn_has_stopped_are_started,
     a_restart_past_its_deadline_is_stuck,
     a_turn_counts_as_a_restart_and_discards_a_check_in_progress,
     restarts_of_a_rollout_have_its_name_in_the_history,
@@ -108,7 +109,7 @@ async fn end(bed: &Bed, town: &Town, given: Option<u32>, result: OperationResult
 }
 
 fn ready(observed: &ObservedRollout) -> Vec<TownId> {
-    observed.ready.iter().map(|(town, _)| *town).collect()
+    observed.ready.iter().map(|ready| ready.town).collect()
 }
 
 async fn one_rollout_is_active_at_a_time(bed: Bed) {
@@ -426,6 +427,43 @@ async fn an_undo_brings_back_what_has_the_image(bed: Bed) {
     end(&bed, &touched, Some(1), Ok(())).await;
     assert_eq!(observe(&bed).await.counts.done, 1);
     assert_eq!(bed.database.touch(&turn(&undoing, &touched)).await.unwrap(), Touched::Refused);
+}
+
+async fn towns_that_a_failed_turn_has_stopped_are_started(bed: Bed) {
+    let towns = [having(&bed, "left", 1).await, having(&bed, "used", 1).await, having(&bed, "forgotten", 1).await];
+    let rollout = started(&bed, &new(5)).await;
+    for town in &towns {
+        assert_eq!(bed.database.touch(&turn(&rollout, town)).await.unwrap(), Touched::Accepted);
+        end(&bed, town, None, Err(Rejection::Failed(Failure::MachineRefused.into()))).await;
+    }
+    let [left, used, forgotten] = towns;
+    bed.sql("UPDATE gastown_towns SET status = 'stopped'").await;
+    assert_eq!(ready(&observe(&bed).await), [], "its own pass does not touch them again");
+    // The owner has stopped this town after its turn, and the events of that one are too old.
+    bed.request(&used, OperationKind::Stop).await;
+    end(&bed, &used, None, Err(Rejection::Preempted)).await;
+    bed.sql(&format!("DELETE FROM gastown_town_events WHERE {}", of(&forgotten))).await;
+
+    done(order(&bed, RolloutOrder::Pause).await);
+    let undoing = done(order(&bed, RolloutOrder::Undo).await);
+    let observed = observe(&bed).await;
+    assert_eq!((ready(&observed), observed.ready[0].was_stopped, observed.has_waiting), (vec![left.id], true, true));
+    assert_eq!(bed.database.report().await.unwrap().unwrap().waiting, 1);
+    let start = |town| Touch { restart: Some(request(town, OperationKind::Start)), ..turn(&undoing, town) };
+    for town in [&used, &forgotten] {
+        assert_eq!(bed.database.touch(&start(town)).await.unwrap(), Touched::Refused, "{}", town.name);
+    }
+    assert_eq!(bed.database.touch(&turn(&undoing, &left)).await.unwrap(), Touched::Refused, "it does not run");
+
+    // A rollout that replaces this one starts them too.
+    done(order(&bed, RolloutOrder::Pause).await);
+    let replacing = started(&bed, &NewRollout { replace: true, image: image(3), ..new(5) }).await;
+    assert_eq!(ready(&observe(&bed).await), [left.id]);
+    let given = Touch { rollout: replacing.number, pass: replacing.state.pass(), ..start(&left) };
+    assert_eq!(bed.database.touch(&given).await.unwrap(), Touched::Accepted);
+    end(&bed, &left, Some(3), Ok(())).await;
+    let observed = observe(&bed).await;
+    assert_eq!((ready(&observed), observed.counts), (Vec::new(), TouchCounts { done: 1, ..TouchCounts::default() }));
 }
 
 async fn a_restart_past_its_deadline_is_stuck(bed: Bed) {
