@@ -2,7 +2,9 @@
 //!
 //! The fields of a span are formatted when they are recorded. A line copies them.
 
+use std::error::Error;
 use std::fmt::{self, Write};
+use std::iter::successors;
 
 use tracing::field::{Field, Visit};
 use tracing::span::Record;
@@ -16,6 +18,9 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 /// The fields of spans that each line also has at its top level, where log stores index them.
 const TOP_LEVEL: [&str; 2] = ["request_id", "trace_id"];
+
+/// The most causes of an error in a line.
+const MAX_CAUSES: usize = 8;
 
 /// Formats an event as a line with a JSON object.
 pub(crate) struct JsonLines;
@@ -206,6 +211,18 @@ impl<W: Write> Visit for Members<'_, W> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has no infinity.
         self.member(field, |out| if value.is_finite() { write!(out, "{value}") } else { out.write_str("null") });
+    }
+
+    /// Writes an error with its causes.
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.member(field, |out| {
+            out.write_char('"')?;
+            write!(Escaped(out), "{value}")?;
+            for cause in successors(value.source(), |&cause| cause.source()).take(MAX_CAUSES) {
+                write!(Escaped(out), ": {cause}")?;
+            }
+            out.write_char('"')
+        });
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

@@ -207,7 +207,8 @@ impl DriftDetector {
 fn log_drift(town: &Town, verdict: DriftVerdict) {
     match verdict {
         DriftVerdict::Differs(Drift::VolumeLost) => {
-            tracing::error!(town.id = %town.id, volume.id = ?town.volume_id, "volume lost; restore it");
+            let volume = town.volume_id.as_ref().map(tracing::field::display);
+            tracing::error!(town.id = %town.id, volume.id = volume, "volume lost; restore it");
         }
         DriftVerdict::Differs(drift) => {
             tracing::info!(town.id = %town.id, drift = drift.as_str(), "external change recorded");

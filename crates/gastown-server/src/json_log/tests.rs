@@ -79,6 +79,17 @@ fn line_has_every_field_with_its_type() {
 }
 
 #[test]
+fn error_is_written_with_its_causes() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("failed to update")]
+    struct Failed(#[source] std::io::Error);
+
+    let error = Failed(std::io::Error::other("no \"image\""));
+    let lines = logged(|| tracing::warn!(error = &error as &dyn std::error::Error, "failed to execute step"));
+    assert_eq!(lines[0]["error"], "failed to update: no \"image\"");
+}
+
+#[test]
 fn recorded_fields_are_added_or_replaced() {
     let lines = logged(|| {
         let span = tracing::error_span!("call", a = "1", b = tracing::field::Empty, c = 3);
