@@ -1,5 +1,6 @@
 //! The command line of the binary `gastown`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -172,12 +173,13 @@ impl Command {
     /// Returns the exit code of a failure without a code of its own.
     const fn failure(&self) -> u8 {
         match self {
-            Self::Sandbox { .. } => sandbox::NOT_CHECKED,
+            Self::Sandbox { action: sandbox::Action::Check(_) } => sandbox::NOT_CHECKED,
             #[cfg(feature = "dev")]
             Self::Dev(_) => exit::FAILED,
             Self::Serve { .. }
             | Self::Migrate { .. }
             | Self::Unseal { .. }
+            | Self::Sandbox { action: sandbox::Action::Env(_) | sandbox::Action::Rules { .. } }
             | Self::Operations(_)
             | Self::Orphans(_)
             | Self::Town { .. }
@@ -198,13 +200,13 @@ impl Command {
 }
 
 /// Runs the command, and prints its error with all causes.
-#[expect(clippy::print_stderr, reason = "the error of a failed command")]
 pub async fn run(arguments: Arguments) -> ExitCode {
     let failure = arguments.command.failure();
     match run_command(arguments).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("gastown: {error:#}");
+            // If standard error is closed, the exit code alone tells.
+            let _ = writeln!(std::io::stderr(), "gastown: {error:#}");
             ExitCode::from(exit::code_of(&error, failure))
         }
     }

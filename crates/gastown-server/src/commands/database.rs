@@ -24,7 +24,7 @@ pub(super) async fn open(source: &Source) -> anyhow::Result<Database> {
 }
 
 /// Fails if the address is that of a SQLite file that does not exist, because a connection would create it.
-async fn require_file(url: &SecretString) -> anyhow::Result<()> {
+pub(super) async fn require_file(url: &SecretString) -> anyhow::Result<()> {
     let Ok(DatabaseAddress::Sqlite(_)) = url.expose_secret().parse() else { return Ok(()) };
     match at_url::status(url.expose_secret()).await {
         Err(MigrateError::NoSuchDatabase(_)) => bail!(

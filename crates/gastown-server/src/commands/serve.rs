@@ -11,6 +11,9 @@ pub async fn run(source: &Source, migrate: bool, allow_actions: bool) -> anyhow:
     let mut config = Config::read(source)?;
     config.migrate_on_start |= migrate;
     config.console.allows_actions = allow_actions;
+    if !config.migrate_on_start {
+        super::database::require_file(&config.database_url).await?;
+    }
     let stop = super::shutdown::on_signal()?;
     let plane = ControlPlane::bind(config).await.context("failed to start")?;
     plane.serve(stop).await.context("server failed")

@@ -294,6 +294,18 @@ pub(crate) async fn empty(engine: Engine) -> TestDatabase {
     }
 }
 
+#[tokio::test]
+async fn serve_creates_no_database_at_a_mistyped_path() {
+    let stage = Setup::sqlite().start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gastwon.db");
+    let settings = with(&stage.settings, "DATABASE_URL", &format!("sqlite://{}", path.display()));
+    let ended = Gastown::run(&["serve"], &settings).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.err.contains("there is no database file at DATABASE_URL, and none was created"), "{}", ended.err);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 /// Returns the settings with one replaced.
 fn with(settings: &[(String, String)], name: &str, value: &str) -> Vec<(String, String)> {
     let others = settings.iter().filter(|(other, _)| other != name).cloned();

@@ -57,8 +57,10 @@ fn progress(HeldOperation { operation, held_by, .. }: &HeldOperation) -> String 
     match (&operation.step, &operation.last_error) {
         (None, None) if held_by.is_none() => format!("{kind}: waiting for a worker"),
         (_, None) => format!("{kind}: {step}"),
-        (_, Some(error)) => {
-            format!("{kind}: {step}, attempt {} failed: {}", operation.attempt, plain(&error.message))
-        }
+        (_, Some(error)) => match operation.attempt {
+            // What it waits for is no failure yet.
+            0 => format!("{kind}: {step}: {}", plain(&error.message)),
+            attempt => format!("{kind}: {step}, attempt {attempt} failed: {}", plain(&error.message)),
+        },
     }
 }

@@ -1,6 +1,7 @@
 //! `gastown town restore`: restores a town of any owner whose volume is lost, by the owner's word.
 
 use anyhow::bail;
+use chrono::SecondsFormat;
 use clap::Args;
 
 use super::power::{self, PowerOptions};
@@ -33,6 +34,6 @@ fn question(town: &Town) -> anyhow::Result<String> {
         "Restore town {} of {} on a new volume? Its data is that of {}. Later changes are lost.",
         town.town_name,
         town.user_id,
-        saved_at.0.to_rfc3339()
+        saved_at.0.to_rfc3339_opts(SecondsFormat::Secs, true)
     ))
 }
