@@ -60,7 +60,7 @@ impl Failure {
         match self {
             Self::NoCapacity => "no region has capacity for the machine; try again later or choose another region",
             Self::VolumeRefused => "the provider refused to create the volume",
-            Self::MachineRefused => "the provider refused to create the machine",
+            Self::MachineRefused => "the provider refused to create or update the machine",
             Self::MachineNeverStarted => "the machine did not start in time",
             Self::MachineFailed => "the machine started and failed",
             Self::SandboxUnhealthy => "the machine runs, but its sandbox does not answer; try again later",

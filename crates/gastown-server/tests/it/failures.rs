@@ -48,7 +48,7 @@ async fn refused_machine_is_reported_and_leaves_nothing(setup: Setup) -> Stage {
     let stage = setup.start().await;
     let no = Effect::refusal(422, "canary: invalid machine");
     stage.sim.inject(Fault::at(Call::CreateMachine, no).always());
-    fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create the machine").await;
+    fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create or update the machine").await;
     assert_eq!((stage.sim.all_machines().len(), stage.sim.all_volumes().len()), (0, 1));
     stage
 }
@@ -96,7 +96,7 @@ async fn roll_back_continues_after_refused_deletions(setup: Setup) -> Stage {
     let stage = setup.start().await;
     stage.sim.inject(Fault::at(Call::CreateMachine, Effect::refusal(422, "invalid machine")).always());
     stage.sim.inject(Fault::at(Call::DeleteVolume, Effect::server_error()).times(4));
-    fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create the machine").await;
+    fails(&stage, "BAD_GATEWAY", "machine_refused", "the provider refused to create or update the machine").await;
     stage
 }
 
