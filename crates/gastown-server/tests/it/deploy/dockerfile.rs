@@ -137,5 +137,8 @@ fn compiler_of_the_image_is_used_and_new_enough() {
 #[test]
 fn nothing_that_a_build_needs_is_ignored() {
     let ignored: BTreeSet<_> = IGNORED.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(ignored, ["target", "**/node_modules", ".git", "rust-toolchain.toml"].into());
+    let secrets_and_backups = ["/*.env", "/*.dump", "/r2"];
+    let all = ["target", "**/node_modules", ".git", "rust-toolchain.toml"].into_iter().chain(secrets_and_backups);
+    assert_eq!(ignored, all.collect());
+    assert_eq!(IGNORED, include_str!("../../../../../examples/sandbox-image/Dockerfile.dockerignore"));
 }
