@@ -47,15 +47,15 @@ pub struct MachineDetails {
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// A volume with our name.
+/// A volume, with our name or another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeDetails {
     /// The id.
     pub id: VolumeId,
     /// The name.
     pub name: String,
-    /// The towns that the name may mean, because it is too short for a whole id.
-    pub tag: TownTag,
+    /// The towns that the name may mean, because it is too short for a whole id. `None` if it is not a name of ours.
+    pub tag: Option<TownTag>,
     /// The region.
     pub region: Option<Region>,
     /// The machine that mounts it, as far as Fly shows it.
@@ -66,19 +66,21 @@ pub struct VolumeDetails {
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// Everything of ours in an app.
+/// Everything in an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppDetails {
-    /// The machines.
+    /// The machines with our name or metadata.
     pub machines: Vec<MachineDetails>,
-    /// The volumes.
+    /// The number of other machines.
+    pub other_machines: usize,
+    /// The volumes, also those without our name, because a machine of ours can mount one.
     pub volumes: Vec<VolumeDetails>,
     /// The number of entries that cannot be read.
     pub unreadable: usize,
 }
 
 impl Fly {
-    /// Returns our machines and volumes in an app, without those that are destroyed. Two lists, which may lag behind.
+    /// Returns the machines and volumes in an app, without those that are destroyed. Two lists, which may lag behind.
     pub async fn details(&self, app: &AppName) -> Result<AppDetails, ProviderError> {
         let mut details = AppDetails::default();
         let call = api::machines::list(app.as_str(), None);
@@ -86,8 +88,9 @@ impl Fly {
         let machines = machines.map_err(|error| self.app_error(app, Action::ListMachines, error))?;
         for entry in &machines {
             match machine(entry) {
-                Listed::Ours(machine) => details.machines.push(machine),
-                Listed::NotOurs => {}
+                Listed::Read(machine) => details.machines.push(machine),
+                Listed::Other => details.other_machines += 1,
+                Listed::Destroyed => {}
                 Listed::Unreadable => details.unreadable += 1,
             }
         }
@@ -96,8 +99,8 @@ impl Fly {
         let volumes = volumes.map_err(|error| self.app_error(app, Action::ListVolumes, error))?;
         for entry in &volumes {
             match volume(entry) {
-                Listed::Ours(volume) => details.volumes.push(volume),
-                Listed::NotOurs => {}
+                Listed::Read(volume) => details.volumes.push(volume),
+                Listed::Other | Listed::Destroyed => {}
                 Listed::Unreadable => details.unreadable += 1,
             }
         }
@@ -107,8 +110,10 @@ impl Fly {
 }
 
 enum Listed<T> {
-    Ours(T),
-    NotOurs,
+    Read(T),
+    /// Without our name and metadata.
+    Other,
+    Destroyed,
     Unreadable,
 }
 
@@ -120,19 +125,21 @@ fn machine(entry: &Entry<DetailedMachine>) -> Listed<MachineDetails> {
         Some(Ok(tag)) => Some(tag),
         None => None,
     };
+    let mapped = states::machine(shown);
     let town = match (by_name, by_metadata) {
-        (None, None) => return Listed::NotOurs,
+        (None, None) if mapped == Mapped::Destroyed => return Listed::Destroyed,
+        (None, None) => return Listed::Other,
         (Some(name), Some(metadata)) if name != metadata => None,
         (Some(TownTag::Whole(town)), _) | (None, Some(TownTag::Whole(town))) => Some(town),
         (Some(TownTag::Range { .. }), _) | (None, Some(TownTag::Range { .. })) => None,
     };
-    let observed = match states::machine(shown) {
+    let observed = match mapped {
         Mapped::Present(observed) => observed,
-        Mapped::Destroyed => return Listed::NotOurs,
+        Mapped::Destroyed => return Listed::Destroyed,
         Mapped::Invalid => return Listed::Unreadable,
     };
     let config = extra.config.as_ref().or(extra.incomplete_config.as_ref());
-    Listed::Ours(MachineDetails {
+    Listed::Read(MachineDetails {
         id: observed.id,
         name: shown.name.clone(),
         town,
@@ -149,18 +156,17 @@ fn machine(entry: &Entry<DetailedMachine>) -> Listed<MachineDetails> {
 
 fn volume(entry: &Entry<Volume>) -> Listed<VolumeDetails> {
     let Entry::Read(shown) = entry else { return Listed::Unreadable };
-    let Some(tag) = tag_of_volume_name(&shown.name) else { return Listed::NotOurs };
     match states::volume(shown) {
-        Mapped::Present(observed) => Listed::Ours(VolumeDetails {
+        Mapped::Present(observed) => Listed::Read(VolumeDetails {
             id: observed.id,
             name: shown.name.clone(),
-            tag,
+            tag: tag_of_volume_name(&shown.name),
             region: observed.region,
             held_by: observed.bound_to,
             destroying: observed.destroying,
             created_at: shown.created_at,
         }),
-        Mapped::Destroyed => Listed::NotOurs,
+        Mapped::Destroyed => Listed::Destroyed,
         Mapped::Invalid => Listed::Unreadable,
     }
 }

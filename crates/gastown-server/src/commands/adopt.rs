@@ -16,8 +16,9 @@ use gastown_system::RandomIds;
 
 use self::plan::{Plan, Proposal};
 use super::actor::actor;
+use super::database;
+use super::fly_view::{self, FlyView};
 use super::say::say;
-use super::{database, fly_view};
 use crate::config::OrphansConfig;
 use crate::settings_source::Source;
 
@@ -65,40 +66,41 @@ enum Written {
 /// Runs the command. It needs `DATABASE_URL` and the settings that begin with `FLY_`, except regions and image. With
 /// `INTERNAL_API_SECRET` it asks the sandboxes of running towns for their rigs, at `SANDBOX_URL`.
 ///
-/// Errors: settings, database, Fly, a row that could not be written.
+/// Errors: settings, database, Fly. With `--apply` also a row that could not be written, and a town that was left out.
 pub async fn run(source: &Source, options: Options) -> anyhow::Result<()> {
     let config = OrphansConfig::read(source)?;
     let database = database::open(source).await?;
     let fly = fly_view::fly(&config)?;
     let view = fly_view::read(&fly).await?;
     let names: BTreeMap<_, _> = options.names.into_iter().map(|GivenName(town, name)| (town, name)).collect();
-    let mut plan = plan::plan(&view, &names);
-    drop_known(&database, &mut plan).await?;
+    let mut plan = plan::plan(&view, &names, &known(&database, &view).await?);
     drop_without_users(&database, &mut plan).await?;
     rigs::ask(source, &mut plan.proposals).await?;
     if !options.apply {
         return Ok(if options.json { say(render::json(&plan, &[])) } else { say(render::table(&plan)) }?);
     }
+    if let Some(warning) = render::missing_rigs(&plan).filter(|_| !options.json) {
+        say(warning)?;
+    }
     let written = write(&database, &plan.proposals, &actor(source)).await;
     say(if options.json { render::json(&plan, &written).to_string() } else { render::written(&plan, &written) })?;
-    match written.iter().filter(|written| matches!(written, Written::Failed(_))).count() {
-        0 => Ok(()),
-        failed => bail!("{failed} rows could not be written"),
+    let failed = written.iter().filter(|written| matches!(written, Written::Failed(_))).count();
+    match (failed, plan.towns_left_out()) {
+        (0, 0) => Ok(()),
+        (failed, left_out) => bail!("{failed} rows could not be written, and {left_out} towns were left out"),
     }
 }
 
-/// Removes the towns that the registry knows.
-async fn drop_known(database: &Database, plan: &mut Plan) -> anyhow::Result<()> {
+/// Returns the rows of the towns that Fly shows.
+async fn known(database: &Database, view: &FlyView) -> anyhow::Result<BTreeMap<TownId, Town>> {
     use gastown_domain::ports::Registry as _;
-    let mut missing = Vec::new();
-    for proposal in std::mem::take(&mut plan.proposals) {
-        match database.load(proposal.town.id).await.context("failed to read the registry")? {
-            Some(_) => plan.known += 1,
-            None => missing.push(proposal),
+    let mut known = BTreeMap::new();
+    for town in plan::towns_of(view) {
+        if let Some(row) = database.load(town).await.context("failed to read the registry")? {
+            known.insert(town, row);
         }
     }
-    plan.proposals = missing;
-    Ok(())
+    Ok(known)
 }
 
 /// Leaves out the towns of users that do not exist, because each row refers to its user.

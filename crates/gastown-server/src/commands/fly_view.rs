@@ -6,10 +6,14 @@ use gastown_fly::{Fly, MachineDetails, VolumeDetails};
 
 use crate::config::OrphansConfig;
 
-/// Everything of ours at Fly.
+/// Everything in our apps at Fly.
 #[derive(Debug, Default)]
 pub(super) struct FlyView {
+    /// The machines with our name or metadata.
     pub(super) machines: Vec<MachineDetails>,
+    /// The number of other machines.
+    pub(super) other_machines: usize,
+    /// The volumes, also those without our name.
     pub(super) volumes: Vec<VolumeDetails>,
     /// The number of apps that were read.
     pub(super) apps: usize,
@@ -29,6 +33,7 @@ pub(super) async fn read(fly: &Fly) -> anyhow::Result<FlyView> {
     for app in apps {
         let details = fly.details(&app).await.with_context(|| format!("failed to read app {app}"))?;
         view.machines.extend(details.machines);
+        view.other_machines += details.other_machines;
         view.volumes.extend(details.volumes);
         view.unreadable += details.unreadable;
     }

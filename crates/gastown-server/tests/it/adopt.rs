@@ -46,8 +46,13 @@ async fn adopt_with(stage: &Stage, of_sandboxes: &[&str], arguments: &[&str]) ->
 }
 
 async fn adopt_json(stage: &Stage, arguments: &[&str]) -> Value {
+    adopt_json_with_code(stage, arguments, 0).await
+}
+
+/// Expects this exit code.
+async fn adopt_json_with_code(stage: &Stage, arguments: &[&str], code: i32) -> Value {
     let ended = adopt(stage, &[arguments, &["--json"]].concat()).await;
-    assert_eq!(ended.status.code(), Some(0), "{}", ended.err);
+    assert_eq!(ended.status.code(), Some(code), "{}", ended.err);
     serde_json::from_str(&ended.out).unwrap()
 }
 
@@ -163,6 +168,7 @@ async fn sandboxes_that_cannot_be_asked_cost_only_the_rigs(setup: Setup) -> Stag
     lose_registry(&stage).await;
     let unasked = adopt_with(&stage, &[], &[]).await;
     assert!(unasked.out.contains("its rigs are not known: set INTERNAL_API_SECRET"), "{}{}", unasked.out, unasked.err);
+    assert!(unasked.out.contains("a repeat adds none"), "{}", unasked.out);
     stage.sim.inject(Fault::at(SANDBOX_LIST_RIGS, Effect::throttled()).always());
     let answer = adopt_json(&stage, &["--apply"]).await;
     assert_eq!(answer["towns"][0]["notes"], json!(["its rigs are not known: its sandbox did not answer"]));
@@ -198,8 +204,15 @@ async fn town_of_an_unknown_user_is_left_out(setup: Setup) -> Stage {
     let town = stage.running("mill").await;
     lose_registry(&stage).await;
     stage.rows.execute("DELETE FROM kilocode_users WHERE id = 'alice'").await;
-    let answer = adopt_json(&stage, &["--apply"]).await;
-    assert_eq!(answer["towns"], json!([]));
+    let shown = adopt(&stage, &[]).await;
+    assert!(
+        shown.status.success() && shown.out.contains("row: 1. Left out of these: 1."),
+        "{}{}",
+        shown.out,
+        shown.err
+    );
+    let answer = adopt_json_with_code(&stage, &["--apply"], 1).await;
+    assert_eq!((&answer["towns"], &answer["townsLeftOut"]), (&json!([]), &json!(1)));
     assert!(answer["leftOut"][0]["reason"].as_str().unwrap().contains("restore the users first"), "{answer}");
     assert_eq!(stage.rows.towns().await, []);
     stage

@@ -18,12 +18,24 @@ known.";
 /// Returns the plan of a dry run.
 pub(super) fn table(plan: &Plan) -> String {
     let rows = proposals(plan, |_| "missing".to_owned());
+    let warning = missing_rigs(plan).map(|warning| format!("\n\n{warning}")).unwrap_or_default();
     let next = if plan.proposals.is_empty() {
         ""
     } else {
         "\n\nNothing was written. To write the rows: gastown adopt --apply"
     };
-    format!("{rows}{next}")
+    format!("{rows}{warning}{next}")
+}
+
+/// Returns the warning about running towns whose rigs a repeat does not add.
+pub(super) fn missing_rigs(plan: &Plan) -> Option<String> {
+    let towns = plan.running_without_rigs();
+    (towns > 0).then(|| {
+        format!(
+            "Rigs are not known of running towns: {towns}. They are written without rigs, and a repeat adds none. To have \
+             their rigs, set INTERNAL_API_SECRET and SANDBOX_URL before --apply."
+        )
+    })
 }
 
 /// Returns the plan after its rows were written.
@@ -38,9 +50,10 @@ pub(super) fn written(plan: &Plan, written: &[Written]) -> String {
 
 fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
     let mut text = format!(
-        "Apps: {}. Towns without a row: {}. Towns with a row: {}. Entries that cannot be read: {}.",
+        "Apps: {}. Towns without a row: {}. Left out of these: {}. Towns with a row: {}. Entries that cannot be read: {}.",
         plan.apps,
-        plan.proposals.len(),
+        plan.proposals.len() + plan.towns_left_out(),
+        plan.towns_left_out(),
         plan.known,
         plan.unreadable
     );
@@ -69,6 +82,10 @@ fn proposals(plan: &Plan, state: impl Fn(usize) -> String) -> String {
             plan.left_out.iter().map(|left| format!("{}: {}", left.resource, plain(&left.reason))).collect();
         text = format!("{text}\n\nLeft out\n\n{}", lines.join("\n"));
     }
+    let (machines, volumes) = (plan.other_machines, plan.other_volumes);
+    if machines + volumes > 0 {
+        text = format!("{text}\n\nNot of this service, not shown: {machines} machines, {volumes} volumes.");
+    }
     text
 }
 
@@ -87,11 +104,14 @@ pub(super) fn json(plan: &Plan, written: &[Written]) -> Value {
         };
         value
     };
-    let left_out = |LeftOut { resource, reason }: &LeftOut| json!({ "resource": resource, "reason": reason });
+    let left_out = |LeftOut { resource, reason, .. }: &LeftOut| json!({ "resource": resource, "reason": reason });
     json!({
         "apps": plan.apps,
         "known": plan.known,
         "unreadable": plan.unreadable,
+        "townsLeftOut": plan.towns_left_out(),
+        "runningWithoutRigs": plan.running_without_rigs(),
+        "notOfThisService": { "machines": plan.other_machines, "volumes": plan.other_volumes },
         "towns": plan.proposals.iter().enumerate().map(town).collect::<Vec<_>>(),
         "leftOut": plan.left_out.iter().map(left_out).collect::<Vec<_>>(),
     })

@@ -26,7 +26,7 @@ const NO_ANSWER: &str = "its rigs are not known: its sandbox did not answer";
 pub(super) async fn ask(source: &Source, proposals: &mut [Proposal]) -> anyhow::Result<()> {
     if source.get("INTERNAL_API_SECRET").is_none() {
         for proposal in proposals {
-            proposal.notes.push(NO_SECRET);
+            proposal.notes.push(NO_SECRET.to_owned());
         }
         return Ok(());
     }
@@ -46,7 +46,7 @@ pub(super) async fn ask(source: &Source, proposals: &mut [Proposal]) -> anyhow::
     }
     for proposal in proposals.iter_mut().filter(|proposal| proposal.rigs.is_none()) {
         let is_running = proposal.town.status == TownStatus::Running;
-        proposal.notes.push(if is_running { NO_ANSWER } else { NOT_RUNNING });
+        proposal.notes.push(if is_running { NO_ANSWER } else { NOT_RUNNING }.to_owned());
     }
     Ok(())
 }
