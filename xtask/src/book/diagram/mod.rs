@@ -13,6 +13,43 @@ const FONT: u32 = 13;
 /// The estimated width of a letter of this size.
 const LETTER: f64 = 7.2;
 
+/// The smallest size of text that a picture is shrunk to. A narrower page scrolls it.
+const MIN_FONT: u32 = 12;
+/// The height of a label.
+const LABEL: f64 = 17.0;
+/// The colour of the page. It hides what is behind a box or a label.
+const PAGE: &str = "fill:var(--bg,Canvas)";
+
+/// A rectangle: its left upper corner and its size.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Area {
+    at: [f64; 2],
+    size: [f64; 2],
+}
+
+impl Area {
+    /// Returns the place of a label with this middle.
+    fn of_label([x, y]: [f64; 2], text: &str) -> Self {
+        let width = width_of(text) + 6.0;
+        Self { at: [x - width / 2.0, y - LABEL / 2.0], size: [width, LABEL] }
+    }
+
+    fn middle(&self) -> [f64; 2] {
+        [self.at[0] + self.size[0] / 2.0, self.at[1] + self.size[1] / 2.0]
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        (0..2).all(|axis| {
+            self.at[axis] < other.at[axis] + other.size[axis] && other.at[axis] < self.at[axis] + self.size[axis]
+        })
+    }
+
+    /// Returns true if a point is in it or on its edge.
+    fn contains(&self, point: &[f64; 2]) -> bool {
+        (0..2).all(|axis| (self.at[axis]..=self.at[axis] + self.size[axis]).contains(&point[axis]))
+    }
+}
+
 /// A line of a diagram with its number. The first one, with the kind, is line 0.
 type Numbered<'a> = (usize, &'a str);
 
@@ -67,7 +104,7 @@ impl Drawing {
     fn rectangle(&mut self, [x, y]: [f64; 2], [width, height]: [f64; 2]) {
         let _ = writeln!(
             self.parts,
-            r#"<rect x="{x:.0}" y="{y:.0}" width="{width:.0}" height="{height:.0}" rx="5" fill="none" stroke="currentColor"/>"#
+            r#"<rect x="{x:.0}" y="{y:.0}" width="{width:.0}" height="{height:.0}" rx="5" style="{PAGE}" stroke="currentColor"/>"#
         );
     }
 
@@ -77,11 +114,23 @@ impl Drawing {
         let _ = writeln!(self.parts, r#"<text x="{x:.0}" y="{y:.0}" text-anchor="{anchor}">{text}</text>"#);
     }
 
+    /// Adds a text over lines, which end at its box.
+    fn label(&mut self, area: &Area, text: &str) {
+        let Area { at: [x, y], size: [width, height] } = area;
+        let _ = writeln!(
+            self.parts,
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" style="{PAGE}"/>"#
+        );
+        let [x, y] = area.middle();
+        self.text([x, y + 4.5], "middle", text);
+    }
+
     fn finished(self, width: f64, height: f64, label: &str) -> String {
         let label = escaped(label);
+        let least = width * f64::from(MIN_FONT) / f64::from(FONT);
         format!(
-            "<div class=\"diagram\">\n<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
-             width=\"{width:.0}\" style=\"max-width:100%\" role=\"img\" aria-label=\"{label}\" font-size=\"{FONT}\" \
+            "<div class=\"diagram\" style=\"overflow-x:auto\">\n<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
+             width=\"{width:.0}\" style=\"max-width:100%;min-width:{least:.0}px\" role=\"img\" aria-label=\"{label}\" font-size=\"{FONT}\" \
              font-family=\"sans-serif\" fill=\"currentColor\">\n\
              <defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" \
              orient=\"auto\"><path d=\"M0 0 L8 4 L0 8 z\" fill=\"currentColor\"/></marker></defs>\n{}</svg>\n</div>",
@@ -95,5 +144,40 @@ fn escaped(text: &str) -> String {
 }
 
 fn width_of(text: &str) -> f64 {
-    f64::from(u32::try_from(text.chars().count()).unwrap_or(u32::MAX)) * LETTER
+    count(text.chars().count()) * LETTER
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::markdown::blocks;
+    use crate::workspace;
+
+    /// Returns the text of the diagrams of a page that have this kind.
+    pub(super) fn of_page(page: &str, kind: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(workspace::root().join("docs").join(page)).unwrap();
+        let diagrams = blocks(&text).into_iter().filter(|block| block.language == "mermaid");
+        diagrams.map(|block| block.text.to_owned()).filter(|text| text.trim_start().starts_with(kind)).collect()
+    }
+
+    #[test]
+    fn picture_that_is_too_wide_scrolls_before_its_text_is_small() {
+        let drawn = Drawing::default().finished(1300.0, 100.0, "wide");
+        assert!(drawn.starts_with(r#"<div class="diagram" style="overflow-x:auto">"#), "{drawn}");
+        assert!(drawn.contains("max-width:100%;min-width:1200px"), "{drawn}");
+        assert!(!drawn.contains("\n\n"), "a blank line would end the HTML");
+    }
+
+    #[test]
+    fn no_text_is_smaller_than_the_font_of_the_picture() {
+        for page in ["architecture.md", "concepts.md", "security.md"] {
+            for text in of_page(page, "") {
+                assert_eq!(svg(&text).unwrap().matches("font-size").count(), 1, "{page}: {text}");
+            }
+        }
+    }
 }

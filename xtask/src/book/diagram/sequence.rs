@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail};
 
-use super::{Drawing, width_of};
+use super::{Area, Drawing, count, width_of};
 
 const MARGIN: f64 = 60.0;
 const ROW: f64 = 34.0;
@@ -24,10 +24,19 @@ pub(super) fn svg<'a>(lines: impl Iterator<Item = &'a str>) -> anyhow::Result<St
     };
     let events: Vec<_> = lines.iter().copied().filter(|line| !line.starts_with("participant ")).collect();
     let mut drawing = Drawing::default();
-    let mut y = HEAD + 6.0;
+    let end = count(events.len()).mul_add(ROW, HEAD + 22.0);
+    // First, so that all others are above them.
+    for Column { at, .. } in &columns {
+        drawing.line([*at, HEAD + 2.0], [*at, end], r#"stroke-dasharray="3 4" opacity="0.6""#);
+    }
+    for Column { label, at, .. } in &columns {
+        let width = width_of(label) + 20.0;
+        drawing.rectangle([at - width / 2.0, 2.0], [width, HEAD]);
+        drawing.text([*at, 21.0], "middle", label);
+    }
     let mut right = columns.last().map_or(0.0, |last| last.at) + MARGIN;
-    for line in &events {
-        y += ROW;
+    for (number, line) in events.iter().enumerate() {
+        let y = count(number + 1).mul_add(ROW, HEAD + 6.0);
         if let Some((over, text)) = line.strip_prefix("Note over ").and_then(|rest| rest.split_once(": ")) {
             let width = width_of(text) + 16.0;
             drawing.rectangle([at(over)? - width / 2.0, y - 20.0], [width, 24.0]);
@@ -36,17 +45,11 @@ pub(super) fn svg<'a>(lines: impl Iterator<Item = &'a str>) -> anyhow::Result<St
             let (from, to, text) = call(line)?;
             let (from, to) = (at(from)?, at(to)?);
             drawing.line([from, y], [to, y], r#"marker-end="url(#arrow)""#);
-            let left = from.min(to) + 8.0;
-            drawing.text([left, y - 5.0], "start", text);
-            right = right.max(left + width_of(text));
+            let mut area = Area::of_label([0.0, y - 11.0], text);
+            area.at[0] = from.min(to) + 5.0;
+            drawing.label(&area, text);
+            right = right.max(area.at[0] + area.size[0]);
         }
-    }
-    let end = y + 16.0;
-    for Column { label, at, .. } in &columns {
-        let width = width_of(label) + 20.0;
-        drawing.rectangle([at - width / 2.0, 2.0], [width, HEAD]);
-        drawing.text([*at, 21.0], "middle", label);
-        drawing.line([*at, HEAD + 2.0], [*at, end], r#"stroke-dasharray="3 4" opacity="0.6""#);
     }
     Ok(drawing.finished(right, end + 4.0, "sequence diagram"))
 }
@@ -103,6 +106,20 @@ mod tests {
             assert!(drawn.contains(part), "{part}: {drawn}");
         }
         assert!(!drawn.contains("\n\n"), "a blank line would end the HTML");
+    }
+
+    #[test]
+    fn lifelines_are_behind_boxes_and_labels() {
+        let drawn = svg("A->>B: hello\nNote over A: later\nB->>A: back".lines()).unwrap();
+        let (lifelines, others) = drawn.split_at(drawn.rfind("stroke-dasharray").unwrap());
+        assert_eq!(lifelines.matches("stroke-dasharray").count(), 1, "the other one of two");
+        assert!(!lifelines.contains("<rect"), "{drawn}");
+        let boxes = others.matches("<rect").count();
+        assert_eq!(
+            (boxes, others.matches("var(--bg,Canvas)").count()),
+            (5, 5),
+            "heads, a note and two labels: {drawn}"
+        );
     }
 
     #[test]

@@ -2,16 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Drawing, escaped, width_of};
-use super::route::{Area, Places, places};
+use super::super::{Area, Drawing, PAGE, count, escaped};
+use super::labels::labels;
+use super::route::{Places, places};
 use super::{Edge, End, Graph, Node, Shape};
 
 const LINE: f64 = 17.0;
 /// The height of a cylinder's cap.
 const CAP: f64 = 7.0;
-/// A text over a line hides it: its outline has the colour of the page.
-const OVER_LINES: &str = "paint-order:stroke;stroke:var(--bg,Canvas);stroke-width:6px;stroke-linejoin:round";
-
 /// Returns the picture as HTML.
 pub(in super::super) fn svg(graph: &Graph) -> anyhow::Result<String> {
     let places = places(graph)?;
@@ -29,9 +27,9 @@ pub(in super::super) fn svg(graph: &Graph) -> anyhow::Result<String> {
         texts(&mut drawing, node, area)?;
     }
     // Labels are above all lines.
-    let mut labels = Vec::new();
-    for (edge, points) in graph.edges.iter().zip(&places.lines).filter(|(edge, _)| !edge.label.is_empty()) {
-        label(&mut drawing, edge, points, &mut labels)?;
+    let named = graph.edges.iter().filter(|edge| !edge.label.is_empty());
+    for (edge, area) in named.zip(labels(graph, &places)) {
+        drawing.label(&area, &edge.label);
     }
     let Places { size: [width, height], .. } = places;
     Ok(drawing.finished(width, height, &graph.title))
@@ -65,11 +63,9 @@ fn frame(drawing: &mut Drawing, title: &str, area: &Area) -> std::fmt::Result {
 fn outline(drawing: &mut Drawing, shape: Shape, area: &Area) -> std::fmt::Result {
     let Area { at: [x, y], size: [width, height] } = area;
     // The page's colour below hides the lines behind a box.
-    for (fill, stroke) in [("var(--bg,Canvas)", "none"), ("currentColor", "currentColor")] {
-        let style = format!(
-            r#"style="fill:{fill}" fill-opacity="{}" stroke="{stroke}""#,
-            if stroke == "none" { 1.0 } else { 0.07 }
-        );
+    for (fill, stroke) in [(PAGE, "none"), ("fill:currentColor", "currentColor")] {
+        let style =
+            format!(r#"style="{fill}" fill-opacity="{}" stroke="{stroke}""#, if stroke == "none" { 1.0 } else { 0.07 });
         match shape {
             Shape::Rectangle => writeln!(
                 drawing.parts,
@@ -94,11 +90,10 @@ fn outline(drawing: &mut Drawing, shape: Shape, area: &Area) -> std::fmt::Result
 /// Writes the text of a box. Its first line is its name.
 fn texts(drawing: &mut Drawing, node: &Node, area: &Area) -> std::fmt::Result {
     let [x, middle] = area.middle();
-    let count = f64::from(u32::try_from(node.lines.len()).unwrap_or(u32::MAX));
     let cap = if node.shape == Shape::Cylinder { CAP } else { 0.0 };
-    let mut y = middle + cap - (count - 1.0) * LINE / 2.0 + 4.5;
+    let mut y = middle + cap - (count(node.lines.len()) - 1.0) * LINE / 2.0 + 4.5;
     for (number, line) in node.lines.iter().enumerate() {
-        let style = if number == 0 { r#"font-weight="600""# } else { r#"opacity="0.8" font-size="12""# };
+        let style = if number == 0 { r#"font-weight="600""# } else { r#"opacity="0.8""# };
         writeln!(
             drawing.parts,
             r#"<text x="{x:.1}" y="{y:.1}" text-anchor="middle" {style}>{}</text>"#,
@@ -174,29 +169,5 @@ fn foot(drawing: &mut Drawing, end: End, [x, y]: [f64; 2], away: f64) -> std::fm
     };
     let Some(distance) = circle else { return Ok(()) };
     let at = away.mul_add(distance, x);
-    writeln!(
-        drawing.parts,
-        r#"<circle cx="{at:.1}" cy="{y:.1}" r="4" style="fill:var(--bg,Canvas)" stroke="currentColor"/>"#
-    )
-}
-
-/// Writes the label in the first gap of its line, at the middle of the curve or beside it, where no other one is.
-fn label(drawing: &mut Drawing, edge: &Edge, points: &[[f64; 2]], taken: &mut Vec<Area>) -> std::fmt::Result {
-    let (from, to) = (points[0], points[1]);
-    let size = [width_of(&edge.label), 15.0];
-    let at = |shift: f64| {
-        let at = [f64::midpoint(from[0], to[0]) - size[0] / 2.0, f64::midpoint(from[1], to[1]) - size[1] / 2.0 + shift];
-        Area { at, size }
-    };
-    let mut places = [0.0, -9.0, 9.0, -16.0, 16.0].into_iter().map(at);
-    let free = places.find(|place| taken.iter().all(|other| !other.overlaps(place)));
-    let place = free.unwrap_or_else(|| at(0.0));
-    let [x, y] = place.middle();
-    taken.push(place);
-    writeln!(
-        drawing.parts,
-        r#"<text x="{x:.1}" y="{:.1}" text-anchor="middle" font-size="12" style="{OVER_LINES}">{}</text>"#,
-        y + 4.0,
-        escaped(&edge.label)
-    )
+    writeln!(drawing.parts, r#"<circle cx="{at:.1}" cy="{y:.1}" r="4" style="{PAGE}" stroke="currentColor"/>"#)
 }

@@ -2,6 +2,7 @@
 
 mod columns;
 mod draw;
+mod labels;
 mod route;
 
 pub(super) use draw::svg;

@@ -1,8 +1,8 @@
 //! The places of boxes, frames and lines.
 
-use super::super::width_of;
+use super::super::{Area, count, width_of};
 use super::columns::{Columns, Item, arranged};
-use super::{Graph, Group, Node, Shape};
+use super::{Edge, Graph, Group, Node, Shape};
 
 /// The height of a line of text.
 const LINE: f64 = 17.0;
@@ -14,18 +14,11 @@ const MIN_GAP: f64 = 64.0;
 /// The space between a frame and its boxes. A title needs more of it.
 const FRAME: f64 = 16.0;
 const TITLE: f64 = 26.0;
-/// The longest distance of two lines at a box, and the shortest.
-const APART: f64 = 16.0;
-const BESIDE: f64 = 13.0;
+/// The distance of two lines at a box, and at one whose lines have labels.
+const APART: f64 = 14.0;
+const APART_WITH_LABELS: f64 = 26.0;
 /// The width of bold letters in proportion to others.
 const BOLD: f64 = 1.1;
-
-/// A rectangle: its left upper corner and its size.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Area {
-    pub(super) at: [f64; 2],
-    pub(super) size: [f64; 2],
-}
 
 /// The places of everything in a picture.
 pub(super) struct Places {
@@ -37,22 +30,6 @@ pub(super) struct Places {
     pub(super) size: [f64; 2],
 }
 
-impl Area {
-    pub(super) fn middle(&self) -> [f64; 2] {
-        [self.at[0] + self.size[0] / 2.0, self.at[1] + self.size[1] / 2.0]
-    }
-
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
-        (0..2).all(|axis| {
-            self.at[axis] < other.at[axis] + other.size[axis] && other.at[axis] < self.at[axis] + self.size[axis]
-        })
-    }
-}
-
-fn count(number: usize) -> f64 {
-    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
 /// Returns the size of a box. It has room for its text, and for the lines that end at one side of it.
 fn size_of(graph: &Graph, node: usize) -> [f64; 2] {
     let Node { lines, shape, .. } = &graph.nodes[node];
@@ -61,8 +38,14 @@ fn size_of(graph: &Graph, node: usize) -> [f64; 2] {
     let cap = if *shape == Shape::Cylinder { LINE } else { 0.0 };
     let begins = graph.edges.iter().filter(|edge| edge.from == node).count();
     let ends = graph.edges.iter().filter(|edge| edge.to == node).count();
-    let ends = count(begins.max(ends)).mul_add(BESIDE, BESIDE);
+    let ends = (count(begins.max(ends)) + 1.0) * apart(graph, node);
     [width.max(72.0), (count(lines.len()).mul_add(LINE, cap) + PADDING).max(ends)]
+}
+
+/// Returns the distance of the lines at a box.
+fn apart(graph: &Graph, node: usize) -> f64 {
+    let has_label = |edge: &Edge| (edge.from == node || edge.to == node) && !edge.label.is_empty();
+    if graph.edges.iter().any(has_label) { APART_WITH_LABELS } else { APART }
 }
 
 /// Places everything. An error names a box that would stand in a frame to which it does not belong.
@@ -169,7 +152,7 @@ fn separate(graph: &Graph, lines: &mut [Vec<[f64; 2]>], node: usize, area: &Area
         }
     }
     ends.sort_by(|a, b| a.2.total_cmp(&b.2).then(a.3.total_cmp(&b.3)).then(a.0.cmp(&b.0)));
-    let apart = APART.min((area.size[1] - 12.0) / count(ends.len().max(1)));
+    let apart = apart(graph, node);
     let first = area.middle()[1] - apart * (count(ends.len()) - 1.0) / 2.0;
     for (place, (number, own, ..)) in ends.iter().enumerate() {
         lines[*number][*own][1] = count(place).mul_add(apart, first);
