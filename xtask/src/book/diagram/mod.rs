@@ -114,15 +114,16 @@ impl Drawing {
         let _ = writeln!(self.parts, r#"<text x="{x:.0}" y="{y:.0}" text-anchor="{anchor}">{text}</text>"#);
     }
 
-    /// Adds a text over lines, which end at its box.
-    fn label(&mut self, area: &Area, text: &str) {
+    /// Adds a text over lines, which end at its box. The anchor is `start` or `middle`.
+    fn label(&mut self, area: &Area, anchor: &str, text: &str) {
         let Area { at: [x, y], size: [width, height] } = area;
         let _ = writeln!(
             self.parts,
             r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" style="{PAGE}"/>"#
         );
-        let [x, y] = area.middle();
-        self.text([x, y + 4.5], "middle", text);
+        let [middle, y] = area.middle();
+        let x = if anchor == "start" { area.at[0] + 3.0 } else { middle };
+        self.text([x, y + 4.5], anchor, text);
     }
 
     fn finished(self, width: f64, height: f64, label: &str) -> String {

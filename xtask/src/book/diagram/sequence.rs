@@ -47,7 +47,7 @@ pub(super) fn svg<'a>(lines: impl Iterator<Item = &'a str>) -> anyhow::Result<St
             drawing.line([from, y], [to, y], r#"marker-end="url(#arrow)""#);
             let mut area = Area::of_label([0.0, y - 11.0], text);
             area.at[0] = from.min(to) + 5.0;
-            drawing.label(&area, text);
+            drawing.label(&area, "start", text);
             right = right.max(area.at[0] + area.size[0]);
         }
     }

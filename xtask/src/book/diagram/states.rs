@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, ensure};
 
-use super::{Area, Drawing, LABEL, PAGE, width_of};
+use super::{Area, Drawing, LABEL, width_of};
 
 const BOX: [f64; 2] = [112.0, 32.0];
 /// The size of the circle at the start.
@@ -71,7 +71,7 @@ pub(super) fn svg<'a>(lines: impl Iterator<Item = &'a str>) -> anyhow::Result<St
     }
     // Labels are above all lines.
     for (arrow, route) in arrows.iter().zip(&routes) {
-        drawing.label(&route.label, arrow.label);
+        drawing.label(&route.label, "middle", arrow.label);
     }
     let areas = || boxes.iter().chain(routes.iter().map(|route| &route.label));
     let most = |axis: usize| areas().map(|area| area.at[axis] + area.size[axis]).fold(0.0, f64::max) + MARGIN;

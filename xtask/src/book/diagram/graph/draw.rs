@@ -29,7 +29,7 @@ pub(in super::super) fn svg(graph: &Graph) -> anyhow::Result<String> {
     // Labels are above all lines.
     let named = graph.edges.iter().filter(|edge| !edge.label.is_empty());
     for (edge, area) in named.zip(labels(graph, &places)) {
-        drawing.label(&area, &edge.label);
+        drawing.label(&area, "middle", &edge.label);
     }
     let Places { size: [width, height], .. } = places;
     Ok(drawing.finished(width, height, &graph.title))

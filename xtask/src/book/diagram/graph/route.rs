@@ -9,7 +9,7 @@ const LINE: f64 = 17.0;
 const PADDING: f64 = 14.0;
 const MARGIN: f64 = 10.0;
 /// The free space around the label of a line.
-const AROUND_LABEL: f64 = 56.0;
+const AROUND_LABEL: f64 = 84.0;
 const MIN_GAP: f64 = 64.0;
 /// The space between a frame and its boxes. A title needs more of it.
 const FRAME: f64 = 16.0;
