@@ -47,10 +47,14 @@ pub(super) fn svg<'a>(lines: impl Iterator<Item = &'a str>) -> anyhow::Result<St
     let top =
         routes.iter().map(|route| route.label.at[1]).chain(boxes.iter().map(|area| area.at[1])).fold(0.0, f64::min);
     let shift = MARGIN - top;
-    boxes.iter_mut().for_each(|area| area.at[1] += shift);
+    for area in &mut boxes {
+        area.at[1] += shift;
+    }
     for route in &mut routes {
         route.label.at[1] += shift;
-        route.points.iter_mut().for_each(|point| point[1] += shift);
+        for point in &mut route.points {
+            point[1] += shift;
+        }
     }
     let mut drawing = Drawing::default();
     for route in &routes {
