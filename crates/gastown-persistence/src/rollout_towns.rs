@@ -290,8 +290,8 @@ fn was_stopped(rollout: RolloutNumber) -> Condition {
         .add(towns::Column::Id.in_subquery(stopped))
 }
 
-/// Selects the towns that wait for their turn, also those with an operation in flight: running ones without the image of the pass,
-/// and those that a failed turn has stopped.
+/// Selects the towns that wait for their turn, also those with an operation in flight. They run without the image of the pass, or a
+/// failed turn has stopped them.
 fn waiting(rollout: &Rollout) -> Select<towns::Entity> {
     let pass = rollout.state.pass();
     // A town whose checks fail is the monitor's, whose restart gives it the image too. An undo brings it back.
