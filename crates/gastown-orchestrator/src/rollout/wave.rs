@@ -57,9 +57,10 @@ impl RolloutDriver {
     /// Returns the restart of a running town, or the start of one that a failed turn has stopped.
     fn restart(&self, ready: &ReadyTown) -> NewOperation {
         let timeouts = &self.settings.policy.timeouts;
-        let (kind, timeout) = match ready.was_stopped {
-            true => (OperationKind::Start, timeouts.start),
-            false => (OperationKind::Restart, timeouts.restart),
+        let (kind, timeout) = if ready.was_stopped {
+            (OperationKind::Start, timeouts.start)
+        } else {
+            (OperationKind::Restart, timeouts.restart)
         };
         self.ports.env.operation_of_service((ready.town, &ready.owner), kind, Some(timeout))
     }
