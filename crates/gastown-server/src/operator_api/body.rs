@@ -74,8 +74,7 @@ pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Vec<(String, Value)>
     let Members(members) = serde_json::from_slice(body).map_err(|_| refused("the body is not valid JSON"))?;
     for (place, (name, _)) in members.iter().enumerate() {
         if !known.contains(&name.as_str()) {
-            let text = if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
-            return Err(Failure::bad_request(&format!("the field {name:?} of the body is unknown; {text}")));
+            return Err(Failure::unknown_field(&format!("{name:?} of the body"), known));
         }
         if members.iter().take(place).any(|(other, _)| other == name) {
             return Err(Failure::bad_request(&format!("the field {name} of the body is given twice")));

@@ -48,6 +48,12 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message.to_owned())
     }
 
+    /// Returns the answer to a field that is not one of the `known` ones.
+    pub(super) fn unknown_field(field: &str, known: &[&str]) -> Self {
+        let text = if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
+        Self::bad_request(&format!("the field {field} is unknown; {text}"))
+    }
+
     pub(super) fn unauthorized(reason: &str, message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, reason, message.to_owned())
     }
@@ -123,9 +129,7 @@ impl From<AccessError> for Failure {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::NoSuchTown(town) => Self::no_such_town(&town),
-            AccessError::Refused { reason, message } => {
-                Self { status: StatusCode::CONFLICT, reason, message, in_log: false }
-            }
+            AccessError::Refused { reason, message } => Self::new(StatusCode::CONFLICT, &reason, message),
             AccessError::Read(_) | AccessError::Write(_) | AccessError::Server(_) => Self::unavailable(&error),
         }
     }

@@ -23,9 +23,7 @@ impl Parameters {
         let mut fields = BTreeMap::new();
         for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             if !known.contains(&&*name) {
-                let text =
-                    if known.is_empty() { "none is".to_owned() } else { format!("known are {}", known.join(", ")) };
-                return Err(Failure::bad_request(&format!("the field {name:?} is unknown; {text}")));
+                return Err(Failure::unknown_field(&format!("{name:?}"), known));
             }
             if value.contains(char::is_control) {
                 return Err(invalid(&name, "must have no control characters"));
