@@ -179,19 +179,18 @@ impl Rows {
         let (pass, image) = (rollout.state.pass(), self.records.health_of(town.id).image);
         let was_touched = |pass| self.rollouts.turns.contains_key(&(rollout.number, ordered(pass), town.id));
         let needs_it = match pass {
-            RolloutPass::Out => image.as_ref() != Some(&rollout.image) && !self.is_unhealthy(town.id),
+            RolloutPass::Out => image.as_ref() != Some(&rollout.image),
             RolloutPass::Back => {
                 image.as_ref() == Some(&rollout.image) || (image.is_none() && was_touched(RolloutPass::Out))
             }
         };
         let is_due = match town.status {
             TownStatus::Running => needs_it,
-            TownStatus::Stopped => {
-                self.was_stopped(rollout.number, town.id) && !(pass == RolloutPass::Out && self.is_unhealthy(town.id))
-            }
+            TownStatus::Stopped => self.was_stopped(rollout.number, town.id),
             TownStatus::Provisioning | TownStatus::Destroyed => false,
         };
-        rollout.percent.includes(town.id) && !rollout.only_stopped && !was_touched(pass) && is_due
+        let is_left_out = pass == RolloutPass::Out && self.is_unhealthy(town.id);
+        rollout.percent.includes(town.id) && !rollout.only_stopped && !was_touched(pass) && is_due && !is_left_out
     }
 
     /// Returns true if a failed turn of this rollout, or of the one before, was the town's last operation.
